@@ -1,0 +1,121 @@
+import { type Channel, channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
+
+/**
+ * A typed `node:diagnostics_channel`. Libraries publish, `@sparkle/metrics` subscribes, and neither imports
+ * the other. Publishing without a subscriber costs one property read.
+ */
+export class EventChannel<Event extends object> {
+  private readonly channel: Channel;
+
+  constructor(readonly name: `sparkle:${string}`) {
+    this.channel = channel(name);
+  }
+
+  get hasSubscribers(): boolean {
+    return this.channel.hasSubscribers;
+  }
+
+  publish(event: Event): void {
+    if (this.channel.hasSubscribers) this.channel.publish(event);
+  }
+
+  /** Calls `listener` for each event until the returned function is called. */
+  subscribe(listener: (event: Event) => void): () => void {
+    const onMessage = (message: unknown) => listener(message as Event);
+    subscribe(this.name, onMessage);
+    return () => {
+      unsubscribe(this.name, onMessage);
+    };
+  }
+}
+
+/** One look-up or change in a cache tier. */
+export interface CacheEvent {
+  tenantId: string;
+  namespace: string;
+  tier: 'l1' | 'l2' | 'loader' | 'exact' | 'semantic';
+  outcome: 'hit' | 'miss' | 'stale' | 'negative' | 'set' | 'evicted' | 'invalidated' | 'rejected' | 'error';
+  durationMs?: number;
+  /** Time to live given to a value that was set. */
+  ttlMs?: number;
+}
+
+/** One decision of a rate limit, budget or semaphore. */
+export interface LimitEvent {
+  tenantId: string;
+  limiter: string;
+  kind: 'rate' | 'budget' | 'permit';
+  outcome: 'admitted' | 'limited' | 'timeout' | 'released' | 'lost' | 'store_failed';
+  dimension?: string;
+  waitMs?: number;
+}
+
+/** Pool, transaction and statement events of the database. */
+export type DatabaseEvent =
+  | { kind: 'query'; tenantId?: string; durationMs: number; failed: boolean }
+  | { kind: 'transaction'; tenantId?: string; outcome: 'commit' | 'rollback' | 'retry'; durationMs: number }
+  | { kind: 'pool'; size: number; checkedOut: number; overflow: number; waiting: number }
+  | { kind: 'pool_timeout' }
+  | { kind: 'connection_held'; heldMs: number; origin?: string };
+
+/** One call of a chat or embedding model. */
+export interface ModelEvent {
+  tenantId: string;
+  model: string;
+  operation: 'generate' | 'stream' | 'embed';
+  outcome: 'success' | 'timeout' | 'rate_limited' | 'breaker_open' | 'cancelled' | 'error';
+  durationMs: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd?: number;
+}
+
+/** One retrieval for a question. */
+export interface RetrievalEvent {
+  tenantId: string;
+  strategy: string;
+  durationMs: number;
+  chunks: number;
+  paths: number;
+  contextTokens: number;
+}
+
+/** One finished step of a document's ingestion. */
+export interface IngestionEvent {
+  tenantId: string;
+  documentId: string;
+  step: string;
+  outcome: 'success' | 'failed';
+  durationMs: number;
+}
+
+/** One served conversation turn, or one summary made. */
+export interface ConversationEvent {
+  tenantId: string;
+  kind: 'turn' | 'summary';
+  strategy?: string;
+  outcome: 'success' | 'degraded' | 'cancelled' | 'failed';
+  durationMs: number;
+}
+
+/** One attempt of a queued job. */
+export interface JobEvent {
+  tenantId: string;
+  queue: string;
+  outcome: 'completed' | 'failed' | 'retried' | 'stalled';
+  durationMs: number;
+  /** From enqueueing to the start of this attempt. */
+  ageMs: number;
+}
+
+/** Every channel of Sparkle. */
+export const channels = {
+  cache: new EventChannel<CacheEvent>('sparkle:cache'),
+  limit: new EventChannel<LimitEvent>('sparkle:limit'),
+  database: new EventChannel<DatabaseEvent>('sparkle:database'),
+  model: new EventChannel<ModelEvent>('sparkle:model'),
+  retrieval: new EventChannel<RetrievalEvent>('sparkle:retrieval'),
+  ingestion: new EventChannel<IngestionEvent>('sparkle:ingestion'),
+  conversation: new EventChannel<ConversationEvent>('sparkle:conversation'),
+  job: new EventChannel<JobEvent>('sparkle:job'),
+} as const;

@@ -1,0 +1,24 @@
+export { Clock, type ClockTimer, SystemClock, sleepOn } from './clock.port.js';
+export { isSparkleError, SparkleError } from './errors.js';
+export {
+  type CacheEvent,
+  type ConversationEvent,
+  channels,
+  type DatabaseEvent,
+  EventChannel,
+  type IngestionEvent,
+  type JobEvent,
+  type LimitEvent,
+  type ModelEvent,
+  type RetrievalEvent,
+} from './event-channels.js';
+export { Random, SystemRandom } from './random.port.js';
+export { type SchemaMigration, type SqlClient, TenantDatabase } from './sql.port.js';
+export {
+  type Principal,
+  parseTenantId,
+  TenantContext,
+  type TenantId,
+  TenantIdInvalidError,
+  TenantMissingError,
+} from './tenant.js';

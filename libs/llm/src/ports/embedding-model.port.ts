@@ -1,0 +1,21 @@
+import type { TenantId } from '@sparkle/contracts';
+
+export interface EmbedRequest {
+  readonly tenantId: TenantId;
+  readonly texts: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/** Turns texts into unit-length vectors. Failures are `LlmError`s. */
+export interface EmbeddingModel {
+  /** Stable name, part of cache keys, e.g. `local-use-512`. */
+  readonly id: string;
+  readonly dimensions: number;
+  /** Longer texts are cut to this many tokens before embedding. */
+  readonly maxInputTokens: number;
+  /** One vector per text, in order, each of length {@link dimensions} and norm 1. */
+  embed(request: EmbedRequest): Promise<Float32Array[]>;
+}
+
+/** Injection token of the {@link EmbeddingModel} port. */
+export const EmbeddingModel = Symbol('EmbeddingModel');
