@@ -1,0 +1,27 @@
+// npm run check: lint, typecheck and tests of what changed since CHECK_BASE (default: the upstream branch, else
+// the last commit), uncommitted work included.
+import { spawnSync } from 'node:child_process';
+import { servicesForTests } from './services/for-tests.mjs';
+import { ensureDependencies, execute, main, root, tool } from './workspace.mjs';
+
+await main(async () => {
+  const log = (text) => console.log(`check: ${text} …`);
+  await ensureDependencies(log);
+  const base = process.env.CHECK_BASE ?? revision('@{upstream}') ?? revision('HEAD~1') ?? 'HEAD';
+  await execute('npm', ['run', '--silent', 'lint']);
+  const services = await servicesForTests(log);
+  try {
+    await execute(
+      tool('nx'),
+      ['affected', '-t', 'typecheck', 'test', `--base=${base}`, '--outputStyle=static'],
+      { env: services.env },
+    );
+  } finally {
+    await services.release();
+  }
+});
+
+function revision(name) {
+  const found = spawnSync('git', ['rev-parse', '--verify', '--quiet', name], { cwd: root, encoding: 'utf8' });
+  return found.status === 0 ? found.stdout.trim() : undefined;
+}

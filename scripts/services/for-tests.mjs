@@ -1,0 +1,20 @@
+import { startServices, stopServices } from './index.mjs';
+
+/**
+ * The services tests run on: those named by TEST_DATABASE_URL and TEST_REDIS_URL, else servers started for
+ * this run.
+ * @returns the environment for the tests and `release`, which ends what was started here.
+ * @throws ServicesError when they are neither named nor can be started.
+ */
+export async function servicesForTests(log) {
+  const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env;
+  if (TEST_DATABASE_URL && TEST_REDIS_URL) return { env: {}, release: async () => {} };
+  const urls = await startServices('test', { log });
+  return {
+    env: {
+      TEST_DATABASE_URL: TEST_DATABASE_URL ?? urls.adminDatabaseUrl,
+      TEST_REDIS_URL: TEST_REDIS_URL ?? urls.redisUrl,
+    },
+    release: () => stopServices('test', { wipe: true }),
+  };
+}
