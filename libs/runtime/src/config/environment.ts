@@ -1,0 +1,190 @@
+import { z } from 'zod';
+import { ConfigurationInvalidError } from '../errors.js';
+
+const integer = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
+
+const url = (...protocols: string[]) =>
+  z
+    .string()
+    .refine(
+      (value) =>
+        value.split(',').every((part) => URL.canParse(part) && protocols.includes(new URL(part).protocol)),
+      { message: `an address starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}` },
+    );
+
+const plan = z.strictObject({
+  qps: z.number().positive(),
+  burst: z.number().int().positive(),
+  permits: z.number().int().positive().default(8),
+  tokensPerHour: z.number().int().positive().default(1_000_000),
+});
+
+/** What one tenant may use: requests per second and burst, simultaneous answers, model tokens per hour. */
+export type PlanSettings = z.infer<typeof plan>;
+
+const planJson = z.string().transform((text, context) => {
+  try {
+    const parsed = plan.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // Reported below, like JSON of the wrong shape.
+  }
+  context.addIssue('JSON such as {"qps":20,"burst":40,"permits":8,"tokensPerHour":1000000}');
+  return z.NEVER;
+});
+
+const environment = z.object({
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  PORT: integer(0, 65_535).default(3000),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  SPARKLE_DATA: z.string().min(1).default('.sparkle'),
+  SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
+  DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_POOL_SIZE: integer(1, 500).default(20),
+  REDIS_URL: url('redis:', 'rediss:').optional(),
+  SPARKLE_JWT_KEY: z.string().min(32, 'a secret of at least 32 characters').optional(),
+  SPARKLE_DEFAULT_PLAN: planJson.optional(),
+  SPARKLE_LIMIT_USER_PER_HOUR: integer(1, 1e9).default(100),
+  SPARKLE_LIMIT_ACTION_PER_HOUR: integer(1, 1e9).default(1000),
+  SPARKLE_LIMIT_TENANT_PER_HOUR: integer(1, 1e9).default(5000),
+  SPARKLE_DOCUMENT_MAX_BYTES: integer(1, 64 << 20).default(5 << 20),
+  SPARKLE_CHAT_BASE_URL: url('http:', 'https:').optional(),
+  SPARKLE_CHAT_API_KEY: z.string().min(1).optional(),
+  SPARKLE_CHAT_MODEL: z.string().min(1).optional(),
+  SPARKLE_EMBEDDING_BASE_URL: url('http:', 'https:').optional(),
+  SPARKLE_EMBEDDING_API_KEY: z.string().min(1).optional(),
+  SPARKLE_EMBEDDING_MODEL: z.string().min(1).optional(),
+  SPARKLE_EMBEDDING_DIMENSIONS: integer(1, 2000).default(512),
+  SPARKLE_WORKER_CONCURRENCY: integer(1, 64).default(2),
+});
+
+/** An OpenAI-compatible endpoint. */
+export interface RemoteModelSettings {
+  readonly baseUrl: string;
+  readonly apiKey?: string;
+  readonly model: string;
+}
+
+/** What an application runs with; made by {@link parseEnvironment} and nowhere else. */
+export interface RuntimeConfig {
+  readonly mode: 'embedded' | 'production';
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: z.infer<typeof environment>['SPARKLE_LOG_LEVEL'];
+  /** Folder of the embedded services. */
+  readonly dataDirectory: string;
+  /** Set in production mode. */
+  readonly databaseUrl?: string;
+  readonly databasePoolSize: number;
+  /** Refuse a login that bypasses row-level security. */
+  readonly requireUnprivilegedDatabaseRole: boolean;
+  /** Set in production mode; several addresses separated by commas are a Redis Cluster. */
+  readonly redisUrl?: string;
+  /** Signs and verifies access tokens; embedded mode makes its own when this is not set. */
+  readonly jwtKey?: string;
+  /** Plan of tenants that have none of their own. Without it, such tenants are refused. */
+  readonly defaultPlan?: PlanSettings;
+  readonly limits: {
+    readonly userPerHour: number;
+    readonly actionPerHour: number;
+    readonly tenantPerHour: number;
+  };
+  readonly documentMaxBytes: number;
+  /** Absent: the local extractive model. */
+  readonly chat?: RemoteModelSettings;
+  /** Absent: the local embedding model. */
+  readonly embedding?: RemoteModelSettings;
+  readonly embeddingDimensions: number;
+  readonly workerConcurrency: number;
+}
+
+/** The plan every tenant has in embedded mode, unless SPARKLE_DEFAULT_PLAN says otherwise. */
+const EMBEDDED_PLAN: PlanSettings = { qps: 20, burst: 40, permits: 8, tokensPerHour: 1_000_000 };
+
+/** The local embedding model's vectors have this length and no other. */
+const LOCAL_EMBEDDING_DIMENSIONS = 512;
+
+/**
+ * Reads an application's configuration from its environment variables; `.env.example` documents each.
+ * Empty variables count as absent.
+ * @param source `process.env`, which only applications may touch.
+ * @param options `embedded: false` for applications that run on servers only.
+ * @throws ConfigurationInvalidError naming every wrong variable at once, never a value.
+ */
+export function parseEnvironment(
+  source: Readonly<Record<string, string | undefined>>,
+  options: { embedded: boolean },
+): RuntimeConfig {
+  const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(present);
+  if (!parsed.success) {
+    throw new ConfigurationInvalidError(
+      parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    );
+  }
+  const values = parsed.data;
+  const problems = relations(values, options);
+  if (problems.length > 0) throw new ConfigurationInvalidError(problems);
+  const mode = values.DATABASE_URL ? 'production' : 'embedded';
+  return {
+    mode,
+    host: values.HOST,
+    port: values.PORT,
+    logLevel: values.SPARKLE_LOG_LEVEL,
+    dataDirectory: values.SPARKLE_DATA,
+    databaseUrl: values.DATABASE_URL,
+    databasePoolSize: values.DATABASE_POOL_SIZE,
+    requireUnprivilegedDatabaseRole: values.NODE_ENV === 'production',
+    redisUrl: values.REDIS_URL,
+    jwtKey: values.SPARKLE_JWT_KEY,
+    defaultPlan: values.SPARKLE_DEFAULT_PLAN ?? (mode === 'embedded' ? EMBEDDED_PLAN : undefined),
+    limits: {
+      userPerHour: values.SPARKLE_LIMIT_USER_PER_HOUR,
+      actionPerHour: values.SPARKLE_LIMIT_ACTION_PER_HOUR,
+      tenantPerHour: values.SPARKLE_LIMIT_TENANT_PER_HOUR,
+    },
+    documentMaxBytes: values.SPARKLE_DOCUMENT_MAX_BYTES,
+    chat: remoteModel(values.SPARKLE_CHAT_BASE_URL, values.SPARKLE_CHAT_API_KEY, values.SPARKLE_CHAT_MODEL),
+    embedding: remoteModel(
+      values.SPARKLE_EMBEDDING_BASE_URL,
+      values.SPARKLE_EMBEDDING_API_KEY,
+      values.SPARKLE_EMBEDDING_MODEL,
+    ),
+    embeddingDimensions: values.SPARKLE_EMBEDDING_DIMENSIONS,
+    workerConcurrency: values.SPARKLE_WORKER_CONCURRENCY,
+  };
+}
+
+function relations(values: z.infer<typeof environment>, options: { embedded: boolean }): string[] {
+  const problems: string[] = [];
+  const { DATABASE_URL, REDIS_URL } = values;
+  if (!options.embedded && !DATABASE_URL)
+    problems.push('DATABASE_URL: this application needs PostgreSQL; "npm start" runs without it');
+  if (!options.embedded && !REDIS_URL)
+    problems.push('REDIS_URL: this application needs Redis; "npm start" runs without it');
+  if (options.embedded && DATABASE_URL && !REDIS_URL)
+    problems.push('REDIS_URL: needed together with DATABASE_URL');
+  if (options.embedded && REDIS_URL && !DATABASE_URL)
+    problems.push('DATABASE_URL: needed together with REDIS_URL');
+  if (DATABASE_URL && !values.SPARKLE_JWT_KEY)
+    problems.push('SPARKLE_JWT_KEY: production needs a key of its own, a secret of at least 32 characters');
+  for (const kind of ['CHAT', 'EMBEDDING'] as const) {
+    const [baseUrl, model] = [values[`SPARKLE_${kind}_BASE_URL`], values[`SPARKLE_${kind}_MODEL`]];
+    if (baseUrl && !model)
+      problems.push(`SPARKLE_${kind}_MODEL: needed together with SPARKLE_${kind}_BASE_URL`);
+    if (model && !baseUrl)
+      problems.push(`SPARKLE_${kind}_BASE_URL: needed together with SPARKLE_${kind}_MODEL`);
+  }
+  if (
+    !values.SPARKLE_EMBEDDING_BASE_URL &&
+    values.SPARKLE_EMBEDDING_DIMENSIONS !== LOCAL_EMBEDDING_DIMENSIONS
+  )
+    problems.push(
+      `SPARKLE_EMBEDDING_DIMENSIONS: the local model has ${LOCAL_EMBEDDING_DIMENSIONS}; others need SPARKLE_EMBEDDING_BASE_URL`,
+    );
+  return problems;
+}
+
+function remoteModel(baseUrl?: string, apiKey?: string, model?: string): RemoteModelSettings | undefined {
+  return baseUrl && model ? { baseUrl, apiKey, model } : undefined;
+}
