@@ -1,0 +1,56 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Clock, type TenantId } from '@sparkle/contracts';
+import { JobService, type JobView } from '@sparkle/graphrag';
+import { JobQueues } from '@sparkle/runtime';
+import type { ServerEvent } from '../http/event-stream.js';
+
+/** Looked at anew this often although no event came: an event of the queue may get lost, a row does not. */
+const RECHECK_MS = 2_000;
+
+/** Follows a job to its end. */
+@Injectable()
+export class JobProgressStream {
+  constructor(
+    @Inject(JobService) private readonly jobs: JobService,
+    @Inject(JobQueues) private readonly queues: JobQueues,
+    @Inject(Clock) private readonly clock: Clock,
+  ) {}
+
+  /** The job's state now and after each change; ends with its last state, or when `signal` aborts. */
+  async *follow(tenantId: TenantId, jobId: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+    let shown = '';
+    for (;;) {
+      const job = await this.jobs.get(tenantId, jobId);
+      const state = JSON.stringify(job);
+      if (state !== shown) {
+        shown = state;
+        yield { event: isOver(job) ? job.state : 'progress', data: job };
+      }
+      if (isOver(job) || signal.aborted) return;
+      await this.nextChange(jobId, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  private nextChange(jobId: string, signal: AbortSignal): Promise<void> {
+    const events = this.queues.events('ingestion');
+    return new Promise((resolve) => {
+      const wake = () => {
+        timer.cancel();
+        for (const name of ['progress', 'completed', 'failed'] as const) events.off(name, onEvent);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const onEvent = (event: { jobId: string }) => {
+        if (event.jobId === jobId) wake();
+      };
+      const timer = this.clock.schedule(RECHECK_MS, wake);
+      for (const name of ['progress', 'completed', 'failed'] as const) events.on(name, onEvent);
+      signal.addEventListener('abort', wake);
+    });
+  }
+}
+
+function isOver(job: JobView): boolean {
+  return job.state === 'completed' || job.state === 'failed';
+}

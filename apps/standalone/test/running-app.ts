@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseTenantId, SystemClock } from '@sparkle/contracts';
+import { embeddedJwtKey, TokenService } from '@sparkle/runtime';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests read many shapes; each asserts what it needs.
+  readonly body: any;
+}
+
+export interface Call {
+  readonly method?: string;
+  readonly token?: string;
+  readonly json?: unknown;
+  readonly raw?: string | Uint8Array;
+  readonly headers?: Record<string, string>;
+}
+
+/** Sends one request; the body of the reply is parsed when it is JSON. */
+export async function send(address: string, path: string, call: Call = {}): Promise<Reply> {
+  const headers: Record<string, string> = { ...call.headers };
+  if (call.token) headers.authorization = `Bearer ${call.token}`;
+  if (call.json !== undefined) headers['content-type'] = 'application/json';
+  const body = call.json === undefined ? call.raw : JSON.stringify(call.json);
+  const response = await fetch(address + path, {
+    method: call.method ?? (body === undefined ? 'GET' : 'POST'),
+    headers,
+    body: body as BodyInit | undefined,
+  });
+  const text = await response.text();
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '');
+  return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+}
+
+/** An application of this repository, built and running as a process of its own. */
+export class RunningApp {
+  private constructor(
+    readonly address: string,
+    private readonly child: ChildProcess,
+    private readonly exited: Promise<number | string>,
+    readonly output: () => string,
+  ) {}
+
+  /** Starts an application and waits until it says that it is ready. */
+  static async start(app: 'api' | 'worker' | 'standalone', env: Record<string, string>): Promise<RunningApp> {
+    const { child, exited, output } = launch(app, env);
+    const lines = createInterface({ input: child.stdout! });
+    for await (const line of lines) {
+      const address = /ready.*?(http:\/\/\S+)/.exec(line)?.[1];
+      if (address) {
+        lines.close();
+        child.stdout!.resume();
+        return new RunningApp(address, child, exited, output);
+      }
+    }
+    throw new Error(`${app} ended before it was ready (${await exited}): ${output()}`);
+  }
+
+  /** Starts an application that is expected to refuse; resolves with its exit status and everything it said. */
+  static async startInVain(
+    app: 'api' | 'worker' | 'standalone',
+    env: Record<string, string>,
+  ): Promise<{ status: number | string; output: string }> {
+    const { child, exited, output } = launch(app, env);
+    child.stdout!.resume();
+    return { status: await exited, output: output() };
+  }
+
+  send(path: string, call?: Call): Promise<Reply> {
+    return send(this.address, path, call);
+  }
+
+  /** Asks for an orderly end and resolves with the exit status. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
+    this.child.kill(signal);
+    return this.exited;
+  }
+}
+
+function launch(app: string, env: Record<string, string>) {
+  const main = fileURLToPath(new URL(`../../${app}/dist/main.js`, import.meta.url));
+  if (!existsSync(main)) throw new Error(`${app} is not built; "npm test" builds it first`);
+  const child = spawn(process.execPath, [main], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  child.stdout.on('data', (data) => {
+    text += data;
+  });
+  child.stderr.on('data', (data) => {
+    text += data;
+  });
+  const exited = new Promise<number | string>((resolve) => {
+    child.once('close', (code, signal) => resolve(signal ?? code ?? -1));
+  });
+  return { child, exited, output: () => text };
+}
+
+/** A token for `user` of `tenant`, signed with `key`. */
+export function tokenOf(
+  key: string,
+  tenant: string,
+  user: string,
+  options: { scopes?: string[]; lifetimeSeconds?: number } = {},
+): Promise<string> {
+  const principal = {
+    tenantId: parseTenantId(tenant),
+    userId: user,
+    scopes: options.scopes ?? ['read', 'write'],
+  };
+  return new TokenService(key, new SystemClock()).issue(principal, options.lifetimeSeconds ?? 3600);
+}
+
+/** A token for the embedded server of `dataDirectory`. */
+export async function embeddedToken(dataDirectory: string, tenant: string, user: string): Promise<string> {
+  return tokenOf(await embeddedJwtKey(dataDirectory), tenant, user);
+}
+
+/** Asks again until `done` says so; fails with the last reply after `attempts` of 100 ms. */
+export async function eventually(ask: () => Promise<Reply>, done: (reply: Reply) => boolean, attempts = 600) {
+  let reply = await ask();
+  for (let attempt = 0; !done(reply); attempt++) {
+    if (attempt === attempts) throw new Error(`still not so: ${reply.status} ${JSON.stringify(reply.body)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    reply = await ask();
+  }
+  return reply;
+}
+
+/** Uploads a Markdown document and waits until it is searchable. */
+export async function ingest(app: RunningApp, token: string, title: string, text: string): Promise<string> {
+  const accepted = await app.send('/v1/documents', { token, json: { title, text, format: 'markdown' } });
+  if (accepted.status >= 300) throw new Error(`refused: ${accepted.status} ${JSON.stringify(accepted.body)}`);
+  await eventually(
+    () => app.send(`/v1/jobs/${accepted.body.jobId}`, { token }),
+    (reply) => reply.body.state === 'completed',
+  );
+  return accepted.body.documentId;
+}

@@ -1,0 +1,31 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { StudyRecordPartitions } from '@sparkle/database';
+import { JobQueue, JobService } from '@sparkle/graphrag';
+import type { JobProcessor } from '../runner/job-processor.js';
+
+/** Months for which partitions are made ahead of time. */
+const MONTHS_AHEAD = 3;
+/** A job that has not moved for this long may have been lost on its way to the queue. */
+const LOST_AFTER_MS = 60_000;
+
+/** Enqueues jobs that got lost between database and queue, and makes partitions ahead of time. */
+@Injectable()
+export class MaintenanceProcessor implements JobProcessor<'maintenance'> {
+  readonly queue = 'maintenance';
+
+  constructor(
+    @Inject(JobService) private readonly jobs: JobService,
+    @Inject(JobQueue) private readonly jobQueue: JobQueue,
+    @Inject(StudyRecordPartitions) private readonly partitions: StudyRecordPartitions,
+  ) {}
+
+  async process(): Promise<void> {
+    await this.recoverJobs(LOST_AFTER_MS);
+    await this.partitions.ensure(MONTHS_AHEAD);
+  }
+
+  /** Enqueues every unfinished job that has not moved for `idleMs`; one that is queued already stays as it is. */
+  async recoverJobs(idleMs: number): Promise<void> {
+    for (const ticket of await this.jobs.unfinishedJobs({ idleMs })) await this.jobQueue.enqueue(ticket);
+  }
+}

@@ -1,0 +1,57 @@
+import { isSparkleError } from '@sparkle/contracts';
+
+/** A started application, as its process needs it. */
+export interface RunningApplication {
+  /** What is printed once it is ready. */
+  readonly readyLine: string;
+  /** Ends everything it started, after the work under way. */
+  close(): Promise<void>;
+}
+
+/** After a signal, the process ends within this time even when something hangs. */
+const SHUTDOWN_DEADLINE_MS = 9_000;
+
+/**
+ * Runs an application as this process: prints its ready line, ends it in order upon SIGTERM or SIGINT (a second
+ * signal ends it at once), and explains a failed start in a sentence with exit status 1.
+ */
+export async function runProcess(start: () => Promise<RunningApplication>): Promise<void> {
+  let stopping: NodeJS.Signals | undefined;
+  let application: RunningApplication | undefined;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = signal;
+    if (!application) return;
+    setTimeout(() => {
+      process.stderr.write(`sparkle: not everything ended within ${SHUTDOWN_DEADLINE_MS / 1000} s\n`);
+      process.exit(1);
+    }, SHUTDOWN_DEADLINE_MS).unref();
+    try {
+      await application.close();
+      process.exit(0);
+    } catch (error) {
+      process.stderr.write(`${explain(error)}\n`);
+      process.exit(1);
+    }
+  };
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+  try {
+    application = await start();
+    if (stopping) {
+      await application.close();
+      process.exit(0);
+    }
+    process.stdout.write(`${application.readyLine}\n`);
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** One sentence for failures that were foreseen; everything else keeps its stack, for it is a defect. */
+function explain(error: unknown): string {
+  if (isSparkleError(error)) return `sparkle: ${error.message}`;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') return `sparkle: ${(error as Error).message}. Another process listens there; set PORT.`;
+  return `sparkle: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}
