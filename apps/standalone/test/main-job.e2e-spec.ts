@@ -118,15 +118,14 @@ describe('the standalone application on embedded services', () => {
     const names = body.steps.map((step: { name: string }) => step.name);
     expect(names.at(-1)).toBe('Backpropagation');
     expect(names).not.toContain('Linear algebra');
-    const position = new Map(body.steps.map((step: { id: string }, index: number) => [step.id, index]));
+    const position = new Map(body.steps.map((step: { nodeId: string }, index: number) => [step.nodeId, index]));
     for (const step of body.steps) {
       expect(step.hours).toBeGreaterThan(0);
       expect(step.difficulty).toBeGreaterThanOrEqual(1);
       expect(step.resources.length).toBeGreaterThan(0);
       expect(step.reason.length).toBeGreaterThan(10);
-      for (const needed of step.prerequisites ?? []) {
-        if (position.has(needed.id)) expect(position.get(needed.id)).toBeLessThan(position.get(step.id) as number);
-      }
+      for (const { forId } of step.neededFor)
+        expect(position.get(step.nodeId)).toBeLessThan(position.get(forId) as number);
     }
   });
 
@@ -134,11 +133,11 @@ describe('the standalone application on embedded services', () => {
     const [node] = (await app.send('/v1/graph/entities?q=Linear%20algebra', { token: alice })).body.entities;
     const recorded = await app.send('/v1/study-records', {
       token: alice,
-      json: { nodeId: node.id, activity: 'reading', durationSeconds: 1800, score: 0.95 },
+      json: { node: node.id, activity: 'read', durationSeconds: 1800, score: 0.95 },
     });
     expect(recorded.status).toBe(201);
     const { body } = await app.send('/v1/progress?days=7', { token: alice });
-    expect(body.totalSeconds).toBe(1800);
+    expect(body.totals.seconds).toBe(1800);
   });
 
   it('summarises a conversation longer than the window in the worker and uses the summary in the next answer', async () => {

@@ -21,6 +21,18 @@ export interface TenantDatabase {
 /** Injection token of the {@link TenantDatabase} port. */
 export const TenantDatabase = Symbol('TenantDatabase');
 
+/**
+ * A database whose statements see every tenant: for sweeps that look for lost or due work, and nothing that
+ * serves a request. Implemented by `@sparkle/database`.
+ */
+export interface SystemDatabase {
+  /** Runs `work` in one transaction: commits when it returns, rolls back when it throws. */
+  asSystem<T>(work: (sql: SqlClient) => Promise<T>): Promise<T>;
+}
+
+/** Injection token of the {@link SystemDatabase} port. */
+export const SystemDatabase = Symbol('SystemDatabase');
+
 /** Statements that bring a schema one step forward. Applied once, in order of `name`, in one transaction. */
 export interface SchemaMigration {
   /** `NNNN-what-it-does`; unique over all libraries an application assembles. */

@@ -1,3 +1,4 @@
+import { type TenantPlan, tenantPlanSchema } from '@sparkle/concurrency';
 import { z } from 'zod';
 import { ConfigurationInvalidError } from '../errors.js';
 
@@ -12,15 +13,17 @@ const url = (...protocols: string[]) =>
       { message: `an address starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}` },
     );
 
-const plan = z.strictObject({
-  qps: z.number().positive(),
-  burst: z.number().int().positive(),
-  permits: z.number().int().positive().default(8),
-  tokensPerHour: z.number().int().positive().default(1_000_000),
-});
-
-/** What one tenant may use: requests per second and burst, simultaneous answers, model tokens per hour. */
-export type PlanSettings = z.infer<typeof plan>;
+/** A plan as an environment variable states it: only the rate is needed. */
+const plan = z
+  .strictObject({
+    qps: tenantPlanSchema.shape.qps,
+    burst: tenantPlanSchema.shape.burst,
+    permits: tenantPlanSchema.shape.permits.default(8),
+    threadShare: tenantPlanSchema.shape.threadShare.default(4),
+    tokenBudget: tenantPlanSchema.shape.tokenBudget.default({ tokens: 1_000_000, windowMs: 3_600_000 }),
+    hourly: tenantPlanSchema.shape.hourly,
+  })
+  .transform((value): TenantPlan => value);
 
 const planJson = z.string().transform((text, context) => {
   try {
@@ -29,13 +32,13 @@ const planJson = z.string().transform((text, context) => {
   } catch {
     // Reported below, like JSON of the wrong shape.
   }
-  context.addIssue('JSON such as {"qps":20,"burst":40,"permits":8,"tokensPerHour":1000000}');
+  context.addIssue('JSON such as {"qps":20,"burst":40,"permits":8}');
   return z.NEVER;
 });
 
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
-  PORT: integer(0, 65_535).default(3000),
+  PORT: integer(0, 65_535).optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   SPARKLE_DATA: z.string().min(1).default('.sparkle'),
   SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
@@ -57,6 +60,9 @@ const environment = z.object({
   SPARKLE_EMBEDDING_DIMENSIONS: integer(1, 2000).default(512),
   SPARKLE_WORKER_CONCURRENCY: integer(1, 64).default(2),
 });
+
+/** Injection token of the {@link RuntimeConfig}. */
+export const RuntimeConfig = Symbol('RuntimeConfig');
 
 /** An OpenAI-compatible endpoint. */
 export interface RemoteModelSettings {
@@ -83,7 +89,7 @@ export interface RuntimeConfig {
   /** Signs and verifies access tokens; embedded mode makes its own when this is not set. */
   readonly jwtKey?: string;
   /** Plan of tenants that have none of their own. Without it, such tenants are refused. */
-  readonly defaultPlan?: PlanSettings;
+  readonly defaultPlan?: TenantPlan;
   readonly limits: {
     readonly userPerHour: number;
     readonly actionPerHour: number;
@@ -99,7 +105,7 @@ export interface RuntimeConfig {
 }
 
 /** The plan every tenant has in embedded mode, unless SPARKLE_DEFAULT_PLAN says otherwise. */
-const EMBEDDED_PLAN: PlanSettings = { qps: 20, burst: 40, permits: 8, tokensPerHour: 1_000_000 };
+const EMBEDDED_PLAN = plan.parse({ qps: 20, burst: 40 });
 
 /** The local embedding model's vectors have this length and no other. */
 const LOCAL_EMBEDDING_DIMENSIONS = 512;
@@ -108,12 +114,13 @@ const LOCAL_EMBEDDING_DIMENSIONS = 512;
  * Reads an application's configuration from its environment variables; `.env.example` documents each.
  * Empty variables count as absent.
  * @param source `process.env`, which only applications may touch.
- * @param options `embedded: false` for applications that run on servers only.
+ * @param options `embedded: false` for applications that run on servers only; `defaultPort` (3000) stands in
+ * for PORT.
  * @throws ConfigurationInvalidError naming every wrong variable at once, never a value.
  */
 export function parseEnvironment(
   source: Readonly<Record<string, string | undefined>>,
-  options: { embedded: boolean },
+  options: { embedded: boolean; defaultPort?: number },
 ): RuntimeConfig {
   const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(present);
@@ -129,7 +136,7 @@ export function parseEnvironment(
   return {
     mode,
     host: values.HOST,
-    port: values.PORT,
+    port: values.PORT ?? options.defaultPort ?? 3000,
     logLevel: values.SPARKLE_LOG_LEVEL,
     dataDirectory: values.SPARKLE_DATA,
     databaseUrl: values.DATABASE_URL,

@@ -1,0 +1,2 @@
+export { ApiModule } from './api.module.js';
+export { createApi } from './http/http-server.js';

@@ -1,0 +1,23 @@
+import 'reflect-metadata';
+import {
+  createHttpApplication,
+  openServices,
+  parseEnvironment,
+  RuntimeModule,
+  runProcess,
+  serve,
+  withServices,
+} from '@sparkle/runtime';
+import { WorkerModule } from './worker.module.js';
+
+/** The worker serves its health and metrics, which take no body. */
+const BODY_LIMIT_BYTES = 1024;
+
+await runProcess(async () => {
+  const config = parseEnvironment(process.env, { embedded: false, defaultPort: 3001 });
+  return withServices(await openServices(config), async (services) => {
+    const root = { module: WorkerModule, imports: [RuntimeModule.forRoot(config, services)] };
+    const app = await createHttpApplication(root, config, BODY_LIMIT_BYTES);
+    return serve('sparkle worker', app, config, services);
+  });
+});

@@ -1,0 +1,19 @@
+import { Module } from '@nestjs/common';
+import { IngestionProcessor } from './processors/ingestion.processor.js';
+import { MaintenanceProcessor } from './processors/maintenance.processor.js';
+import { SummariesProcessor } from './processors/summaries.processor.js';
+import { WarmupProcessor } from './processors/warmup.processor.js';
+import { JOB_PROCESSORS, type JobProcessor } from './runner/job-processor.js';
+import { JobRunner } from './runner/job-runner.js';
+
+const PROCESSORS = [IngestionProcessor, SummariesProcessor, WarmupProcessor, MaintenanceProcessor];
+
+/** The processors of every queue; needs `RuntimeModule` beside it. */
+@Module({
+  providers: [
+    ...PROCESSORS,
+    { provide: JOB_PROCESSORS, useFactory: (...processors: JobProcessor[]) => processors, inject: PROCESSORS },
+    JobRunner,
+  ],
+})
+export class WorkerModule {}

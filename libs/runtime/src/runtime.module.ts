@@ -1,0 +1,106 @@
+import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { CacheModule } from '@sparkle/cache';
+import { ConcurrencyModule, Semaphores, TenantPlans, TokenBudget } from '@sparkle/concurrency';
+import { Clock, Random, SystemClock, SystemDatabase, SystemRandom, TenantDatabase } from '@sparkle/contracts';
+import { ConversationModule, Retriever, SummaryRequests } from '@sparkle/conversation';
+import { Database, DatabaseModule } from '@sparkle/database';
+import { GraphragModule, JobQueue, RetrievalService } from '@sparkle/graphrag';
+import { LlmModule, type LlmModuleOptions, ModelAdmission } from '@sparkle/llm';
+import { MetricsModule } from '@sparkle/metrics';
+import { TokenService } from './auth/token.service.js';
+import { RuntimeConfig } from './config/environment.js';
+import { ServiceHealth } from './health/service-health.js';
+import { TenantModelAdmission } from './models/tenant-model-admission.js';
+import { BullJobQueue } from './queue/bull-job-queue.js';
+import { BullSummaryRequests } from './queue/bull-summary-requests.js';
+import { JobQueues } from './queue/job-queues.js';
+import { GraphRetriever } from './retrieval/graph-retriever.js';
+import type { ServiceConnections } from './services/service-connections.js';
+import { TenantRegistry } from './tenants/tenant-registry.js';
+
+/**
+ * Every library of Sparkle, wired for one application on the given services. Global: an application imports it
+ * once and injects what it needs.
+ */
+@Module({})
+export class RuntimeModule {
+  static forRoot(config: RuntimeConfig, services: ServiceConnections): DynamicModule {
+    const own: Provider[] = [
+      { provide: RuntimeConfig, useValue: config },
+      { provide: Clock, useClass: SystemClock },
+      { provide: Random, useClass: SystemRandom },
+      { provide: SystemDatabase, useExisting: Database },
+      { provide: JobQueues, useFactory: () => new JobQueues(services.queueBackend) },
+      { provide: JobQueue, useFactory: (queues: JobQueues) => new BullJobQueue(queues), inject: [JobQueues] },
+      {
+        provide: SummaryRequests,
+        useFactory: (queues: JobQueues) => new BullSummaryRequests(queues),
+        inject: [JobQueues],
+      },
+      {
+        provide: TokenService,
+        useFactory: (clock: Clock) => new TokenService(services.jwtKey, clock),
+        inject: [Clock],
+      },
+      {
+        provide: TenantRegistry,
+        useFactory: (database: Database) => new TenantRegistry(database, config.defaultPlan !== undefined),
+        inject: [Database],
+      },
+      {
+        provide: ModelAdmission,
+        useFactory: (semaphores: Semaphores, budget: TokenBudget, plans: TenantPlans) =>
+          new TenantModelAdmission(semaphores, budget, plans),
+        inject: [Semaphores, TokenBudget, TenantPlans],
+      },
+      {
+        provide: Retriever,
+        useFactory: (retrieval: RetrievalService) => new GraphRetriever(retrieval),
+        inject: [RetrievalService],
+      },
+      ServiceHealth,
+    ];
+    return {
+      module: RuntimeModule,
+      global: true,
+      imports: [
+        DatabaseModule.forRoot({
+          url: services.databaseUrl,
+          pool: { size: config.databasePoolSize, overflow: Math.ceil(config.databasePoolSize / 2) },
+          requireUnprivileged: config.requireUnprivilegedDatabaseRole,
+        }),
+        ConcurrencyModule.forRootAsync({
+          inject: [TenantDatabase],
+          useFactory: (database: TenantDatabase) => ({
+            store: services.redis ? { kind: 'redis' as const, ...services.redis } : { kind: 'memory' as const },
+            plans: { kind: 'database' as const, database, default: config.defaultPlan },
+            rateLimits: {
+              user: { limit: config.limits.userPerHour },
+              action: { limit: config.limits.actionPerHour },
+              tenant: { limit: config.limits.tenantPerHour },
+            },
+          }),
+        }),
+        MetricsModule.forRoot(),
+        LlmModule.forRoot({ ...modelOptions(config), isGlobal: true }),
+        GraphragModule.forRoot({ maxDocumentBytes: config.documentMaxBytes }),
+        ConversationModule.forRoot({}),
+      ],
+      providers: own,
+      exports: own.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
+    };
+  }
+}
+
+function modelOptions({ chat, embedding, embeddingDimensions }: RuntimeConfig): LlmModuleOptions {
+  return {
+    chat: chat ? { kind: 'openai-compatible', ...withKey(chat), fallbackToLocal: true } : { kind: 'local' },
+    embedding: embedding
+      ? { kind: 'openai-compatible', ...withKey(embedding), dimensions: embeddingDimensions }
+      : { kind: 'local' },
+  };
+}
+
+function withKey({ baseUrl, apiKey, model }: { baseUrl: string; apiKey?: string; model: string }) {
+  return { baseUrl, model, ...(apiKey === undefined ? {} : { apiKey }) };
+}
