@@ -1,5 +1,12 @@
 import 'reflect-metadata';
-import { openServices, parseEnvironment, RuntimeModule, runProcess, serve, withServices } from '@sparkle/runtime';
+import {
+  openServices,
+  parseEnvironment,
+  RuntimeModule,
+  runProcess,
+  serve,
+  withServices,
+} from '@sparkle/runtime';
 import { ApiModule } from './api.module.js';
 import { createApi } from './http/http-server.js';
 

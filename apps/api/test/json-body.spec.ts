@@ -26,6 +26,8 @@ describe('parseJson', () => {
   });
 
   it('refuses deep nesting before parsing it', () => {
-    expect(() => parseJson('['.repeat(1_000_000))).toThrow(expect.objectContaining({ code: 'JSON_TOO_DEEP' }));
+    expect(() => parseJson('['.repeat(1_000_000))).toThrow(
+      expect.objectContaining({ code: 'JSON_TOO_DEEP' }),
+    );
   });
 });

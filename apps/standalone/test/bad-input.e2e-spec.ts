@@ -50,7 +50,9 @@ describe('bad input', () => {
   it('a body that is not UTF-8 is refused with its reason', async () => {
     const raw = new Uint8Array([0x48, 0x69, 0xff, 0xfe, 0xfd, 0x20]);
     const headers = { 'content-type': 'text/plain' };
-    expect(await refusal('/v1/documents?title=x', { token, raw, headers })).toBe('422 DOCUMENT_ENCODING_INVALID');
+    expect(await refusal('/v1/documents?title=x', { token, raw, headers })).toBe(
+      '422 DOCUMENT_ENCODING_INVALID',
+    );
   });
 
   it('nothing of a refused document is stored', async () => {
@@ -72,8 +74,12 @@ describe('bad input', () => {
   it('malformed and deeply nested JSON are refused with their reason', async () => {
     const headers = { 'content-type': 'application/json' };
     expect(await refusal('/v1/answers', { token, raw: '{"question": ', headers })).toBe('400 JSON_MALFORMED');
-    expect(await refusal('/v1/answers', { token, raw: '['.repeat(10_000), headers })).toBe('400 JSON_TOO_DEEP');
-    expect(await refusal('/v1/answers', { token, raw: '{"__proto__": {"x": 1}}', headers })).toBe('400 JSON_MALFORMED');
+    expect(await refusal('/v1/answers', { token, raw: '['.repeat(10_000), headers })).toBe(
+      '400 JSON_TOO_DEEP',
+    );
+    expect(await refusal('/v1/answers', { token, raw: '{"__proto__": {"x": 1}}', headers })).toBe(
+      '400 JSON_MALFORMED',
+    );
     expect(await refusal('/v1/answers', { token, json: {} })).toBe('400 REQUEST_INVALID');
     expect(await refusal('/v1/answers', { token, raw: 'x', headers: { 'content-type': 'image/png' } })).toBe(
       '415 MEDIA_TYPE_UNSUPPORTED',
@@ -126,7 +132,10 @@ describe('bad conditions at start', () => {
   it.each([
     [
       'an unreachable database',
-      { DATABASE_URL: 'postgres://user:secret-word@127.0.0.1:1/none', REDIS_URL: process.env.TEST_REDIS_URL ?? '' },
+      {
+        DATABASE_URL: 'postgres://user:secret-word@127.0.0.1:1/none',
+        REDIS_URL: process.env.TEST_REDIS_URL ?? '',
+      },
       /PostgreSQL|database/i,
     ],
     [

@@ -63,7 +63,9 @@ describe('the standalone application on embedded services', () => {
     const documentId = await ingest(app, alice, 'Veldhoven Observatory', OBSERVATORY);
     const { body } = await ask('Who founded the Veldhoven Observatory?');
     expect(body.answer).toContain('Marta Kessler');
-    expect(body.citations.map((citation: { documentId: string }) => citation.documentId)).toContain(documentId);
+    expect(body.citations.map((citation: { documentId: string }) => citation.documentId)).toContain(
+      documentId,
+    );
     const found = await app.send('/v1/graph/entities?q=Marta%20Kessler', { token: alice });
     expect(found.body.entities[0].name).toBe('Marta Kessler');
     const around = await app.send(`/v1/graph/neighbourhood/${found.body.entities[0].id}`, { token: alice });
@@ -101,7 +103,9 @@ describe('the standalone application on embedded services', () => {
     const documentId = documents.documents[0].id;
     expect((await app.send(`/v1/documents/${documentId}`, { token: alice })).status).toBe(200);
     expect((await app.send(`/v1/documents/${documentId}`, { token: mallory })).status).toBe(404);
-    expect((await app.send(`/v1/documents/${documentId}`, { token: mallory, method: 'DELETE' })).status).toBe(404);
+    expect((await app.send(`/v1/documents/${documentId}`, { token: mallory, method: 'DELETE' })).status).toBe(
+      404,
+    );
     const question = await ask('What is gradient descent?', mallory);
     expect(question.body.cache).toBe('miss');
     expect(question.body.supported).toBe(false);
@@ -118,7 +122,9 @@ describe('the standalone application on embedded services', () => {
     const names = body.steps.map((step: { name: string }) => step.name);
     expect(names.at(-1)).toBe('Backpropagation');
     expect(names).not.toContain('Linear algebra');
-    const position = new Map(body.steps.map((step: { nodeId: string }, index: number) => [step.nodeId, index]));
+    const position = new Map(
+      body.steps.map((step: { nodeId: string }, index: number) => [step.nodeId, index]),
+    );
     for (const step of body.steps) {
       expect(step.hours).toBeGreaterThan(0);
       expect(step.difficulty).toBeGreaterThanOrEqual(1);
@@ -148,7 +154,10 @@ describe('the standalone application on embedded services', () => {
     expect((await say('My name is Alice Moreau and I am preparing for the Lyon exam.')).status).toBe(201);
     for (let turn = 0; turn < 14; turn++) {
       await eventually(
-        () => say(`What is ${['overfitting', 'backpropagation', 'a random forest', 'a loss function'][turn % 4]}?`),
+        () =>
+          say(
+            `What is ${['overfitting', 'backpropagation', 'a random forest', 'a loss function'][turn % 4]}?`,
+          ),
         (reply) => reply.status === 201,
       );
     }

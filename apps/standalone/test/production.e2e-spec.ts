@@ -60,7 +60,10 @@ describe('two api and two worker processes on PostgreSQL and Redis', () => {
     const { body: conversation } = await apis[0]!.send('/v1/conversations', { token: bob, json: {} });
     const path = `/v1/conversations/${conversation.id}/messages`;
     for (let turn = 0; turn < 13; turn++) {
-      const reply = await apis[turn % 2]!.send(path, { token: bob, json: { content: `My lucky number is ${turn}.` } });
+      const reply = await apis[turn % 2]!.send(path, {
+        token: bob,
+        json: { content: `My lucky number is ${turn}.` },
+      });
       expect(reply.status).toBe(201);
     }
     await eventually(

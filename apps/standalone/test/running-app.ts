@@ -29,7 +29,7 @@ export async function send(address: string, path: string, call: Call = {}): Prom
   const response = await fetch(address + path, {
     method: call.method ?? (body === undefined ? 'GET' : 'POST'),
     headers,
-    body: body as BodyInit | undefined,
+    ...(body === undefined ? {} : { body }),
   });
   const text = await response.text();
   const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '');

@@ -12,7 +12,11 @@ const PROCESSORS = [IngestionProcessor, SummariesProcessor, WarmupProcessor, Mai
 @Module({
   providers: [
     ...PROCESSORS,
-    { provide: JOB_PROCESSORS, useFactory: (...processors: JobProcessor[]) => processors, inject: PROCESSORS },
+    {
+      provide: JOB_PROCESSORS,
+      useFactory: (...processors: JobProcessor[]) => processors,
+      inject: PROCESSORS,
+    },
     JobRunner,
   ],
 })

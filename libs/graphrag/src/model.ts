@@ -1,5 +1,13 @@
 /** What an extractor may call an entity. `concept` is also the type of course concepts. */
-export type EntityType = 'concept' | 'person' | 'place' | 'organisation' | 'work' | 'date' | 'number' | 'term';
+export type EntityType =
+  | 'concept'
+  | 'person'
+  | 'place'
+  | 'organisation'
+  | 'work'
+  | 'date'
+  | 'number'
+  | 'term';
 
 /** A passage cut from a document, before it is stored. Offsets are UTF-16 positions in the document's text. */
 export interface ChunkDraft {
@@ -18,6 +26,8 @@ export interface ExtractedEntity {
   readonly aliases: readonly string[];
   /** In `[0, 1]`. */
   readonly confidence: number;
+  /** How strongly the passage is about the entity, at least 1; stored as the mention's `count`. Default 1. */
+  readonly mentions?: number;
 }
 
 /** A statement `source —type→ target`; both ends name entities of the same {@link Extraction}. */

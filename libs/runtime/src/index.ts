@@ -15,6 +15,6 @@ export { type RunningApplication, runProcess } from './process/run-process.js';
 export { JobQueues, payloadOf, type QueueDepths } from './queue/job-queues.js';
 export { postgresQueueBackend, type QueueBackend, redisQueueBackend } from './queue/queue-backend.js';
 export { type JobPayload, QUEUE_NAMES, QUEUES, type QueueName } from './queue/queues.js';
-export { RuntimeModule } from './runtime.module.js';
+export { RuntimeModule, type RuntimeOverrides } from './runtime.module.js';
 export { openServices, type ServiceConnections } from './services/service-connections.js';
 export { type RegisteredTenant, TenantRegistry } from './tenants/tenant-registry.js';

@@ -1,22 +1,38 @@
 import { type DynamicModule, Module, type Provider } from '@nestjs/common';
-import { CacheModule } from '@sparkle/cache';
+import { CacheModule, CacheService, PgvectorSemanticStore, SemanticCacheModule } from '@sparkle/cache';
 import { ConcurrencyModule, Semaphores, TenantPlans, TokenBudget } from '@sparkle/concurrency';
 import { Clock, Random, SystemClock, SystemDatabase, SystemRandom, TenantDatabase } from '@sparkle/contracts';
-import { ConversationModule, Retriever, SummaryRequests } from '@sparkle/conversation';
+import {
+  CacheSummaryCache,
+  ConversationModule,
+  Retriever,
+  SummaryCache,
+  SummaryRequests,
+} from '@sparkle/conversation';
 import { Database, DatabaseModule } from '@sparkle/database';
-import { GraphragModule, JobQueue, RetrievalService } from '@sparkle/graphrag';
-import { LlmModule, type LlmModuleOptions, ModelAdmission } from '@sparkle/llm';
+import { Extractor, GraphragModule, JobQueue, RetrievalService } from '@sparkle/graphrag';
+import { EmbeddingModel, LlmModule, type LlmModuleOptions, ModelAdmission } from '@sparkle/llm';
 import { MetricsModule } from '@sparkle/metrics';
 import { TokenService } from './auth/token.service.js';
 import { RuntimeConfig } from './config/environment.js';
 import { ServiceHealth } from './health/service-health.js';
+import { ModelQuestionEmbedder } from './models/model-question-embedder.js';
 import { TenantModelAdmission } from './models/tenant-model-admission.js';
 import { BullJobQueue } from './queue/bull-job-queue.js';
 import { BullSummaryRequests } from './queue/bull-summary-requests.js';
 import { JobQueues } from './queue/job-queues.js';
 import { GraphRetriever } from './retrieval/graph-retriever.js';
 import type { ServiceConnections } from './services/service-connections.js';
+import { SERVICES } from './services/services.token.js';
 import { TenantRegistry } from './tenants/tenant-registry.js';
+
+/** What tools replace in the composition; applications replace nothing. */
+export interface RuntimeOverrides {
+  /** Reads entities and relations out of passages. Default: by rules. */
+  readonly extractor?: Extractor;
+  /** Embeddings kept in memory; 0 for none. Default: that of `@sparkle/llm`. */
+  readonly embeddingCacheEntries?: number;
+}
 
 /**
  * Every library of Sparkle, wired for one application on the given services. Global: an application imports it
@@ -24,9 +40,14 @@ import { TenantRegistry } from './tenants/tenant-registry.js';
  */
 @Module({})
 export class RuntimeModule {
-  static forRoot(config: RuntimeConfig, services: ServiceConnections): DynamicModule {
+  static forRoot(
+    config: RuntimeConfig,
+    services: ServiceConnections,
+    overrides: RuntimeOverrides = {},
+  ): DynamicModule {
     const own: Provider[] = [
       { provide: RuntimeConfig, useValue: config },
+      { provide: SERVICES, useValue: services },
       { provide: Clock, useClass: SystemClock },
       { provide: Random, useClass: SystemRandom },
       { provide: SystemDatabase, useExisting: Database },
@@ -36,6 +57,11 @@ export class RuntimeModule {
         provide: SummaryRequests,
         useFactory: (queues: JobQueues) => new BullSummaryRequests(queues),
         inject: [JobQueues],
+      },
+      {
+        provide: SummaryCache,
+        useFactory: (cache: CacheService) => new CacheSummaryCache(cache),
+        inject: [CacheService],
       },
       {
         provide: TokenService,
@@ -72,7 +98,9 @@ export class RuntimeModule {
         ConcurrencyModule.forRootAsync({
           inject: [TenantDatabase],
           useFactory: (database: TenantDatabase) => ({
-            store: services.redis ? { kind: 'redis' as const, ...services.redis } : { kind: 'memory' as const },
+            store: services.redis
+              ? { kind: 'redis' as const, ...services.redis }
+              : { kind: 'memory' as const },
             plans: { kind: 'database' as const, database, default: config.defaultPlan },
             rateLimits: {
               user: { limit: config.limits.userPerHour },
@@ -81,9 +109,26 @@ export class RuntimeModule {
             },
           }),
         }),
+        CacheModule.forRoot(services.redis ? { redis: services.redis } : {}),
+        SemanticCacheModule.forRootAsync({
+          inject: [TenantDatabase, EmbeddingModel],
+          useFactory: (database: TenantDatabase, model: EmbeddingModel) => ({
+            store: new PgvectorSemanticStore(database),
+            embedder: new ModelQuestionEmbedder(model),
+          }),
+        }),
         MetricsModule.forRoot(),
-        LlmModule.forRoot({ ...modelOptions(config), isGlobal: true }),
-        GraphragModule.forRoot({ maxDocumentBytes: config.documentMaxBytes }),
+        LlmModule.forRoot({
+          ...modelOptions(config),
+          ...(overrides.embeddingCacheEntries !== undefined && {
+            embeddingCacheEntries: overrides.embeddingCacheEntries,
+          }),
+          isGlobal: true,
+        }),
+        GraphragModule.forRoot({
+          maxDocumentBytes: config.documentMaxBytes,
+          adapters: overrides.extractor ? [{ provide: Extractor, useValue: overrides.extractor }] : [],
+        }),
         ConversationModule.forRoot({}),
       ],
       providers: own,

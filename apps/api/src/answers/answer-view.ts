@@ -6,9 +6,16 @@ export type CacheOutcome = 'exact' | 'semantic' | 'miss';
 /** What `POST /v1/answers` returns. */
 export interface AnswerView extends Omit<Answer, 'retrieval'> {
   readonly cache: CacheOutcome;
+  /** For `POST /v1/feedback`; absent for an answer that did not come from a cache. */
+  readonly cacheEntry?: string;
   readonly retrieval: Answer['retrieval'] & { readonly milliseconds: number };
 }
 
-export function answerView(answer: Answer, cache: CacheOutcome): AnswerView {
-  return { ...answer, cache, retrieval: { ...answer.retrieval, milliseconds: answer.retrieval.durationMs } };
+export function answerView(answer: Answer, cache: CacheOutcome, cacheEntry?: string): AnswerView {
+  return {
+    ...answer,
+    retrieval: { ...answer.retrieval, milliseconds: answer.retrieval.durationMs },
+    cache,
+    ...(cacheEntry === undefined ? {} : { cacheEntry }),
+  };
 }

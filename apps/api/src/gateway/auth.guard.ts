@@ -28,8 +28,10 @@ export class AuthGuard implements CanActivate {
     const [scheme, token] = (request.headers.authorization ?? '').split(' ');
     if (scheme?.toLowerCase() !== 'bearer' || !token) throw new TokenMissingError();
     const principal = await this.tokens.verify(token);
-    const scope = this.reflector.getAllAndOverride(Scope, [context.getHandler(), context.getClass()]) ?? 'read';
-    if (!principal.scopes.includes(scope) && !principal.scopes.includes('admin')) throw new ScopeMissingError(scope);
+    const scope =
+      this.reflector.getAllAndOverride(Scope, [context.getHandler(), context.getClass()]) ?? 'read';
+    if (!principal.scopes.includes(scope) && !principal.scopes.includes('admin'))
+      throw new ScopeMissingError(scope);
     request.principal = principal;
     return true;
   }

@@ -9,6 +9,8 @@ export class TenantContextInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { principal } = context.switchToHttp().getRequest<FastifyRequest>();
     if (!principal) return next.handle();
-    return new Observable((subscriber) => TenantContext.run(principal, () => next.handle().subscribe(subscriber)));
+    return new Observable((subscriber) =>
+      TenantContext.run(principal, () => next.handle().subscribe(subscriber)),
+    );
   }
 }

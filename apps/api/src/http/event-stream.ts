@@ -29,8 +29,13 @@ export async function writeEventStream(
   reply.hijack();
   const { raw } = reply;
   const left = once(raw, 'close').then(() => undefined);
-  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
-  raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) raw.setHeader(name, value);
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
   try {
     while (!next.done && !raw.destroyed) {
       if (!raw.write(frame(next.value))) await Promise.race([once(raw, 'drain'), left]);

@@ -1,7 +1,12 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import { isSparkleError } from '@sparkle/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { BodyTooLargeError, MediaTypeUnsupportedError, NotFoundError, RequestInvalidError } from './errors.js';
+import {
+  BodyTooLargeError,
+  MediaTypeUnsupportedError,
+  NotFoundError,
+  RequestInvalidError,
+} from './errors.js';
 import type { ServerEvent } from './event-stream.js';
 import { HTTP_STATUS } from './http-status.js';
 
@@ -45,6 +50,7 @@ const TITLES: Readonly<Record<number, string>> = {
   429: 'Too many requests',
   499: 'Client closed request',
   500: 'Internal error',
+  502: 'Bad answer from a model',
   503: 'Temporarily unavailable',
   504: 'Took too long',
 };
@@ -77,10 +83,17 @@ export function problemOf(error: unknown, instance?: string): Problem {
 function translate(error: unknown): unknown {
   if (isSparkleError(error)) return error;
   const code = (error as { code?: unknown } | null)?.code;
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE') return new BodyTooLargeError();
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE')
+    return new BodyTooLargeError();
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
-    return new MediaTypeUnsupportedError(['application/json', 'text/markdown', 'text/plain', 'multipart/form-data']);
-  const status = error instanceof HttpException ? error.getStatus() : (error as { statusCode?: number })?.statusCode;
+    return new MediaTypeUnsupportedError([
+      'application/json',
+      'text/markdown',
+      'text/plain',
+      'multipart/form-data',
+    ]);
+  const status =
+    error instanceof HttpException ? error.getStatus() : (error as { statusCode?: number })?.statusCode;
   if (status === 404) return new NotFoundError('The route');
   if (status !== undefined && status >= 400 && status < 500)
     return new RequestInvalidError([], error instanceof Error ? error.message : undefined);
@@ -102,11 +115,15 @@ export class ProblemFilter implements ExceptionFilter {
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
     const problem = problemOf(error, request.url.split('?')[0]);
-    if (problem.status >= 500) this.logger.error(`${request.method} ${request.url.split('?')[0]} failed`, error);
+    if (problem.status >= 500)
+      this.logger.error(`${request.method} ${request.url.split('?')[0]} failed`, error);
     if (reply.sent || reply.raw.destroyed) return;
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer realm="sparkle"');
     if (typeof problem.retryAfterMs === 'number' && !reply.hasHeader('retry-after'))
       void reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterMs / 1000))));
-    void reply.code(problem.status).header('content-type', 'application/problem+json').send(JSON.stringify(problem));
+    void reply
+      .code(problem.status)
+      .header('content-type', 'application/problem+json')
+      .send(JSON.stringify(problem));
   }
 }

@@ -11,12 +11,16 @@ export class ZodPipe<Schema extends z.ZodType> implements PipeTransform<unknown,
     const parsed = this.schema.safeParse(value ?? {});
     if (parsed.success) return parsed.data;
     throw new RequestInvalidError(
-      parsed.error.issues.map((issue) => ({ path: issue.path.join('.') || '(body)', message: issue.message })),
+      parsed.error.issues.map((issue) => ({
+        path: issue.path.join('.') || '(body)',
+        message: issue.message,
+      })),
     );
   }
 }
 
-type OpenApiSchema = Exclude<Parameters<typeof ApiBody>[0], { type: unknown }> extends { schema: infer S } ? S : never;
+type OpenApiSchema =
+  Exclude<Parameters<typeof ApiBody>[0], { type: unknown }> extends { schema: infer S } ? S : never;
 
 /** A schema as OpenAPI shows it. */
 export function openApiSchema(schema: z.ZodType): OpenApiSchema {

@@ -32,7 +32,11 @@ export class ConversationsController {
   @ZodBody(creation)
   create(@Caller() caller: Principal, @Body(new ZodPipe(creation)) body: z.output<typeof creation>) {
     const { tenantId, userId } = caller;
-    return this.conversations.create({ tenantId, userId, ...(body.title === undefined ? {} : { title: body.title }) });
+    return this.conversations.create({
+      tenantId,
+      userId,
+      ...(body.title === undefined ? {} : { title: body.title }),
+    });
   }
 
   @Get(':id')
@@ -49,7 +53,12 @@ export class ConversationsController {
     @Param('id', uuidParam) conversationId: string,
     @Query(new ZodPipe(page)) query: z.output<typeof page>,
   ) {
-    const { items, nextCursor } = await this.conversations.messages({ tenantId, userId, conversationId, ...query });
+    const { items, nextCursor } = await this.conversations.messages({
+      tenantId,
+      userId,
+      conversationId,
+      ...query,
+    });
     return { messages: items, nextCursor };
   }
 
@@ -93,7 +102,8 @@ export class ConversationsController {
 
 /** A turn in the terms of an answer: the same fields as `POST /v1/answers`, and what memory did. */
 function turnView(turn: Turn) {
-  const { question, reply, answer, citations, paths, retrieval, usage, model, memory, trace, replayed } = turn;
+  const { question, reply, answer, citations, paths, retrieval, usage, model, memory, trace, replayed } =
+    turn;
   return {
     conversationId: turn.conversationId,
     message: question,

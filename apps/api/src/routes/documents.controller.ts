@@ -1,5 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { SemanticCache } from '@sparkle/cache';
 import type { Principal } from '@sparkle/contracts';
 import { DocumentService, type DocumentUpload } from '@sparkle/graphrag';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -31,7 +32,10 @@ type Upload = Pick<DocumentUpload, 'title' | 'format' | 'content'>;
 @ApiBearerAuth()
 @Controller('v1/documents')
 export class DocumentsController {
-  constructor(@Inject(DocumentService) private readonly documents: DocumentService) {}
+  constructor(
+    @Inject(DocumentService) private readonly documents: DocumentService,
+    @Inject(SemanticCache) private readonly cache: SemanticCache,
+  ) {}
 
   @Post()
   @Scope('write')
@@ -81,6 +85,7 @@ export class DocumentsController {
   @ApiOperation({ summary: 'Delete a document and what only it contributed to the graph' })
   async delete(@Caller() caller: Principal, @Param('id', uuidParam) id: string): Promise<void> {
     await this.documents.delete(caller.tenantId, id);
+    await this.cache.purgeByDocument(caller.tenantId, id);
   }
 }
 

@@ -30,7 +30,10 @@ export class GraphController {
   @Get('entities')
   @ApiOperation({ summary: 'Find entities by name' })
   @ZodQuery(search)
-  async entities(@Caller() caller: Principal, @Query(new ZodPipe(search)) { q, limit }: z.output<typeof search>) {
+  async entities(
+    @Caller() caller: Principal,
+    @Query(new ZodPipe(search)) { q, limit }: z.output<typeof search>,
+  ) {
     return { entities: await this.graph.searchEntities(caller.tenantId, q, limit) };
   }
 
@@ -48,7 +51,10 @@ export class GraphController {
   @Get('paths')
   @ApiOperation({ summary: 'How two entities are connected' })
   @ZodQuery(between)
-  async paths(@Caller() caller: Principal, @Query(new ZodPipe(between)) { from, to, k }: z.output<typeof between>) {
+  async paths(
+    @Caller() caller: Principal,
+    @Query(new ZodPipe(between)) { from, to, k }: z.output<typeof between>,
+  ) {
     return { paths: await this.graph.paths(caller.tenantId, from, to, { k }) };
   }
 }

@@ -47,7 +47,9 @@ export class LearningController {
     @Caller() { tenantId, userId }: Principal,
     @Body(new ZodPipe(pathRequest)) { target, mastered }: z.output<typeof pathRequest>,
   ) {
-    return withReasons(await this.paths.plan({ tenantId, userId, target, ...(mastered ? { mastered } : {}) }));
+    return withReasons(
+      await this.paths.plan({ tenantId, userId, target, ...(mastered ? { mastered } : {}) }),
+    );
   }
 
   @Post('study-records')
@@ -71,7 +73,10 @@ export class LearningController {
   @Get('progress')
   @ApiOperation({ summary: "A learner's last days" })
   @ZodQuery(period)
-  progress(@Caller() { tenantId, userId }: Principal, @Query(new ZodPipe(period)) { days }: z.output<typeof period>) {
+  progress(
+    @Caller() { tenantId, userId }: Principal,
+    @Query(new ZodPipe(period)) { days }: z.output<typeof period>,
+  ) {
     return this.study.progress(tenantId, userId, days);
   }
 }

@@ -15,13 +15,24 @@ export async function runCommand(work: () => Promise<void>): Promise<void> {
   }
 }
 
+/** What a command was called with. */
+export interface CommandWords<Options extends NonNullable<ParseArgsConfig['options']>> {
+  readonly values: ReturnType<typeof parseArgs<{ options: Options }>>['values'];
+  readonly positionals: readonly string[];
+}
+
 /**
  * Reads a command's options.
  * @throws UsageError for options it does not have.
  */
-export function readOptions<Options extends NonNullable<ParseArgsConfig['options']>>(usage: string, options: Options) {
+export function readOptions<Options extends NonNullable<ParseArgsConfig['options']>>(
+  usage: string,
+  options: Options,
+): CommandWords<Options> {
   try {
-    return parseArgs({ args: process.argv.slice(2), options, allowPositionals: true, strict: true });
+    const args = process.argv.slice(2);
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
+    return { values: values as CommandWords<Options>['values'], positionals };
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\nusage: ${usage}`);
   }

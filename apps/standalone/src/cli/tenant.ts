@@ -14,7 +14,8 @@ await runCommand(async () => {
   });
   const [action, name] = positionals;
   const { databaseUrl } = parseEnvironment(process.env, { embedded: true });
-  if (!databaseUrl) throw new UsageError('This needs DATABASE_URL; embedded mode takes in every tenant by itself.');
+  if (!databaseUrl)
+    throw new UsageError('This needs DATABASE_URL; embedded mode takes in every tenant by itself.');
   const database = await openDatabase(parseDatabaseOptions({ url: databaseUrl }));
   try {
     const registry = new TenantRegistry(database, false);
@@ -38,5 +39,7 @@ function parsePlan(text: string) {
   }
   const parsed = tenantPlanSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new UsageError(parsed.error.issues.map((issue) => `plan.${issue.path.join('.')}: ${issue.message}`).join('\n'));
+  throw new UsageError(
+    parsed.error.issues.map((issue) => `plan.${issue.path.join('.')}: ${issue.message}`).join('\n'),
+  );
 }

@@ -13,6 +13,7 @@ export class WarmupProcessor implements JobProcessor<'warmup'> {
   ) {}
 
   async process(): Promise<void> {
-    for (const candidate of await this.summaries.warmupCandidates()) await this.requests.request(candidate);
+    for (const { tenantId, conversationId, messageCount } of await this.summaries.warmupCandidates())
+      await this.requests.request({ tenantId, conversationId, upToSeq: messageCount });
   }
 }

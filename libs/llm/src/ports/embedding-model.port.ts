@@ -13,6 +13,8 @@ export interface EmbeddingModel {
   readonly dimensions: number;
   /** Longer texts are cut to this many tokens before embedding. */
   readonly maxInputTokens: number;
+  /** Cosine similarity from which two questions may be taken for paraphrases; `undefined` when not known. */
+  readonly semanticThreshold?: number;
   /** One vector per text, in order, each of length {@link dimensions} and norm 1. */
   embed(request: EmbedRequest): Promise<Float32Array[]>;
 }

@@ -40,7 +40,9 @@ describe('parseEnvironment', () => {
     expect(problemsOf({ DATABASE_URL: PRODUCTION.DATABASE_URL, SPARKLE_JWT_KEY: 'k'.repeat(32) })).toEqual([
       expect.stringContaining('REDIS_URL'),
     ]);
-    expect(problemsOf({ REDIS_URL: PRODUCTION.REDIS_URL })).toEqual([expect.stringContaining('DATABASE_URL')]);
+    expect(problemsOf({ REDIS_URL: PRODUCTION.REDIS_URL })).toEqual([
+      expect.stringContaining('DATABASE_URL'),
+    ]);
     expect(problemsOf({}, false)).toHaveLength(2);
   });
 

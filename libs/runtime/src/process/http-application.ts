@@ -1,4 +1,4 @@
-import { type DynamicModule, type LogLevel } from '@nestjs/common';
+import type { DynamicModule, LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { RuntimeConfig } from '../config/environment.js';
@@ -12,7 +12,7 @@ const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', '
  * Makes a Nest application on Fastify. Bodies have no parser yet; failures of the start are thrown, not printed.
  * @param bodyLimit largest body, in bytes.
  */
-export function createHttpApplication(
+export async function createHttpApplication(
   root: DynamicModule,
   config: RuntimeConfig,
   bodyLimit: number,
@@ -23,11 +23,14 @@ export function createHttpApplication(
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
   });
-  return NestFactory.create<NestFastifyApplication>(root, adapter, {
+  // Silent until it stands: whoever starts the application explains a failure, in one sentence.
+  const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
     bodyParser: false,
     abortOnError: false,
-    logger: LEVELS.slice(0, LEVELS.indexOf(config.logLevel) + 1),
+    logger: false,
   });
+  app.useLogger(LEVELS.slice(0, LEVELS.indexOf(config.logLevel) + 1));
+  return app;
 }
 
 /** Starts listening; the result closes the application and then the services under it. */
@@ -40,11 +43,13 @@ export async function serve(
   await app.listen(config.port, config.host);
   const bound = app.getHttpServer().address();
   if (bound === null || typeof bound === 'string') throw new TypeError('the server has no port');
-  const host = config.host === '0.0.0.0' ? '127.0.0.1' : config.host.includes(':') ? `[${config.host}]` : config.host;
+  const host =
+    config.host === '0.0.0.0' ? '127.0.0.1' : config.host.includes(':') ? `[${config.host}]` : config.host;
   const address = `http://${host}:${bound.port}`;
   return {
     address,
     readyLine: `${name} is ready at ${address}`,
+    ...(services.failed && { failed: services.failed }),
     close: async () => {
       await app.close();
       await services.close();

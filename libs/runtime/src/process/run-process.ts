@@ -4,6 +4,8 @@ import { isSparkleError } from '@sparkle/contracts';
 export interface RunningApplication {
   /** What is printed once it is ready. */
   readonly readyLine: string;
+  /** Settles when the application cannot go on; its process then ends with status 1. */
+  readonly failed?: Promise<Error>;
   /** Ends everything it started, after the work under way. */
   close(): Promise<void>;
 }
@@ -42,6 +44,10 @@ export async function runProcess(start: () => Promise<RunningApplication>): Prom
       process.exit(0);
     }
     process.stdout.write(`${application.readyLine}\n`);
+    void application.failed?.then((error) => {
+      process.stderr.write(`${explain(error)}\n`);
+      process.exit(1);
+    });
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
     process.exit(1);
@@ -52,6 +58,7 @@ export async function runProcess(start: () => Promise<RunningApplication>): Prom
 function explain(error: unknown): string {
   if (isSparkleError(error)) return `sparkle: ${error.message}`;
   const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EADDRINUSE') return `sparkle: ${(error as Error).message}. Another process listens there; set PORT.`;
+  if (code === 'EADDRINUSE')
+    return `sparkle: ${(error as Error).message}. Another process listens there; set PORT.`;
   return `sparkle: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

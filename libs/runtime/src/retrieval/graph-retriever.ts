@@ -1,4 +1,4 @@
-import type { Citation, Retrieved, Retriever, RetrieveRequest } from '@sparkle/conversation';
+import type { Citation, Retrieved, RetrieveRequest, Retriever } from '@sparkle/conversation';
 import { citationsFor, type RetrievalService } from '@sparkle/graphrag';
 
 /** The knowledge graph as the conversation's orchestrator sees it. */
@@ -11,10 +11,12 @@ export class GraphRetriever implements Retriever {
     return {
       passages: context.passages,
       resolveCitations: (ids) =>
-        citationsFor(ids, { question, context, chunkOf }).map((citation): Citation => ({
-          id: citation.marker,
-          ...citation,
-        })),
+        citationsFor(ids, { question, context, chunkOf }).map(
+          (citation): Citation => ({
+            id: citation.marker,
+            ...citation,
+          }),
+        ),
       paths,
       strategy,
       durationMs,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { semanticCacheMigration } from '@sparkle/cache';
 import { databaseMigrations, migrate } from '@sparkle/database';
 import { EmbeddedPostgres } from '@sparkle/database/embedded';
+import { graphragMigrations } from '@sparkle/graphrag';
 import type { Cluster, Redis } from 'ioredis';
 import { embeddedJwtKey } from '../auth/embedded-key.js';
 import type { RuntimeConfig } from '../config/environment.js';
@@ -17,6 +18,8 @@ export interface ServiceConnections {
   readonly queueBackend: QueueBackend;
   /** Signs and verifies access tokens. */
   readonly jwtKey: string;
+  /** Settles when a service inside this process has failed for good; committed data is safe. */
+  readonly failed?: Promise<Error>;
   /** Closes what was opened here; call it after the application is closed. */
   close(): Promise<void>;
 }
@@ -39,6 +42,7 @@ async function openEmbedded(config: RuntimeConfig): Promise<ServiceConnections> 
       databaseUrl: postgres.url,
       queueBackend: postgresQueueBackend(postgres.url),
       jwtKey: config.jwtKey ?? (await embeddedJwtKey(config.dataDirectory)),
+      failed: failureOf(postgres),
       close: () => postgres.stop(),
     };
   } catch (error) {
@@ -49,7 +53,8 @@ async function openEmbedded(config: RuntimeConfig): Promise<ServiceConnections> 
 
 async function openProduction(config: RuntimeConfig): Promise<ServiceConnections> {
   const { databaseUrl, redisUrl, jwtKey } = config;
-  if (!databaseUrl || !redisUrl || !jwtKey) throw new TypeError('parseEnvironment requires all three in production');
+  if (!databaseUrl || !redisUrl || !jwtKey)
+    throw new TypeError('parseEnvironment requires all three in production');
   await migrate(databaseUrl, schemaOf(config));
   const client = await connectRedis(redisUrl);
   try {
@@ -70,6 +75,16 @@ async function openProduction(config: RuntimeConfig): Promise<ServiceConnections
   }
 }
 
+function failureOf(postgres: EmbeddedPostgres): Promise<Error> {
+  return new Promise((resolve) => {
+    void postgres.exited.then((error) => error && resolve(error));
+  });
+}
+
 function schemaOf({ embeddingDimensions }: RuntimeConfig) {
-  return [...databaseMigrations(embeddingDimensions), semanticCacheMigration(embeddingDimensions)];
+  return [
+    ...databaseMigrations(embeddingDimensions),
+    ...graphragMigrations,
+    semanticCacheMigration(embeddingDimensions),
+  ];
 }

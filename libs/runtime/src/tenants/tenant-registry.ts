@@ -1,5 +1,5 @@
-import type { Principal, TenantId } from '@sparkle/contracts';
 import type { TenantPlan } from '@sparkle/concurrency';
+import type { Principal, TenantId } from '@sparkle/contracts';
 import type { Database } from '@sparkle/database';
 
 /** Callers remembered as registered; beyond that, the oldest are looked up again. */

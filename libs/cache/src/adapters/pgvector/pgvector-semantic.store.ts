@@ -1,0 +1,153 @@
+import type { TenantDatabase, TenantId } from '@sparkle/contracts';
+import { z } from 'zod';
+import { CacheStoreError } from '../../errors.js';
+import type {
+  SemanticCandidate,
+  SemanticEntry,
+  SemanticEntryToStore,
+  SemanticPartition,
+  SemanticStore,
+} from '../../ports/semantic-store.port.js';
+
+const entryRow = z.object({
+  id: z.string(),
+  question: z.string(),
+  answer: z.string(),
+  threshold: z.number(),
+  document_ids: z.array(z.string()),
+  remaining_ms: z.coerce.number(),
+});
+const candidateRow = entryRow.extend({ similarity: z.coerce.number() });
+
+const COLUMNS = `id, question, answer, threshold, document_ids,
+  extract(epoch FROM expires_at - now()) * 1000 AS remaining_ms`;
+const ALIVE = 'tenant_id = $1 AND partition_digest = $2 AND answer IS NOT NULL AND expires_at > now()';
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * Answers in PostgreSQL with pgvector ≥ 0.8, in the table of `semanticCacheMigration`. The search is an HNSW
+ * search inside one partition: the partition is part of the query, and the index is scanned on until enough rows
+ * of it are found (`hnsw.iterative_scan`). Expiry follows the database's clock.
+ */
+export class PgvectorSemanticStore implements SemanticStore {
+  /** @param efSearch breadth of the index search, 1–1000. Default 40. */
+  constructor(
+    private readonly database: TenantDatabase,
+    private readonly efSearch = 40,
+  ) {}
+
+  async findExact(partition: SemanticPartition, canonicalHash: string): Promise<SemanticEntry | undefined> {
+    const [row] = await this.database.withTenant(partition.tenantId, (sql) =>
+      sql.query(`SELECT ${COLUMNS} FROM semantic_cache_entries WHERE ${ALIVE} AND canonical_hash = $3`, [
+        partition.tenantId,
+        partition.digest,
+        canonicalHash,
+      ]),
+    );
+    return row && toEntry(parse(entryRow, row));
+  }
+
+  async search(
+    partition: SemanticPartition,
+    embedding: Float32Array,
+    limit: number,
+  ): Promise<SemanticCandidate[]> {
+    const rows = await this.database.withTenant(partition.tenantId, async (sql) => {
+      await sql.query(
+        "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $1, true)",
+        [String(this.efSearch)],
+      );
+      return sql.query(
+        `SELECT ${COLUMNS}, 1 - (embedding <=> $3::vector) AS similarity FROM semantic_cache_entries
+          WHERE ${ALIVE} ORDER BY embedding <=> $3::vector LIMIT $4`,
+        [partition.tenantId, partition.digest, toVector(embedding), limit],
+      );
+    });
+    return rows.map((row) => {
+      const parsed = parse(candidateRow, row);
+      return { ...toEntry(parsed), similarity: parsed.similarity };
+    });
+  }
+
+  async store(partition: SemanticPartition, entry: SemanticEntryToStore): Promise<string> {
+    const [row] = await this.database.withTenant(partition.tenantId, (sql) =>
+      sql.query(
+        `INSERT INTO semantic_cache_entries AS held
+            (tenant_id, partition_digest, canonical_hash, question, embedding, answer, threshold, document_ids,
+             expires_at)
+          VALUES ($1, $2, $3, $4, $5::vector, $6, $7, $8, now() + $9 * interval '1 millisecond')
+          ON CONFLICT (tenant_id, partition_digest, canonical_hash) DO UPDATE SET
+            question = excluded.question, embedding = excluded.embedding, answer = excluded.answer,
+            threshold = CASE WHEN held.expires_at > now()
+              THEN greatest(held.threshold, excluded.threshold) ELSE excluded.threshold END,
+            document_ids = excluded.document_ids, created_at = now(), expires_at = excluded.expires_at
+          RETURNING id`,
+        [
+          partition.tenantId,
+          partition.digest,
+          entry.canonicalHash,
+          entry.question,
+          toVector(entry.embedding),
+          entry.answer,
+          entry.threshold,
+          entry.documentIds,
+          entry.ttlMs,
+        ],
+      ),
+    );
+    return parse(z.object({ id: z.string() }), row).id;
+  }
+
+  async evictAndTighten(tenantId: TenantId, id: string, threshold: number, keepMs: number): Promise<boolean> {
+    if (!UUID.test(id)) return false;
+    return (
+      (await this.count(
+        tenantId,
+        `UPDATE semantic_cache_entries
+          SET answer = NULL, threshold = greatest(threshold, $3), expires_at = now() + $4 * interval '1 millisecond'
+          WHERE tenant_id = $1 AND id = $2 AND expires_at > now() RETURNING 1 AS one`,
+        [tenantId, id, threshold, keepMs],
+      )) > 0
+    );
+  }
+
+  purgeByDocument(tenantId: TenantId, documentId: string): Promise<number> {
+    return this.count(
+      tenantId,
+      'DELETE FROM semantic_cache_entries WHERE tenant_id = $1 AND document_ids @> ARRAY[$2]::text[] RETURNING 1 AS one',
+      [tenantId, documentId],
+    );
+  }
+
+  removeExpired(tenantId: TenantId): Promise<number> {
+    return this.count(
+      tenantId,
+      'DELETE FROM semantic_cache_entries WHERE tenant_id = $1 AND expires_at <= now() RETURNING 1 AS one',
+      [tenantId],
+    );
+  }
+
+  private async count(
+    tenantId: TenantId,
+    statement: string,
+    parameters: readonly unknown[],
+  ): Promise<number> {
+    const rows = await this.database.withTenant(tenantId, (sql) => sql.query(statement, parameters));
+    return rows.length;
+  }
+}
+
+function toVector(embedding: Float32Array): string {
+  return `[${embedding.join(',')}]`;
+}
+
+function toEntry(row: z.output<typeof entryRow>): SemanticEntry {
+  const { document_ids: documentIds, remaining_ms: remainingMs, ...rest } = row;
+  return { ...rest, documentIds, remainingMs };
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, row: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(row);
+  if (parsed.success) return parsed.data;
+  throw new CacheStoreError('A row of semantic_cache_entries has an unexpected form.');
+}

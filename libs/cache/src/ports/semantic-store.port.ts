@@ -1,0 +1,59 @@
+import type { TenantId } from '@sparkle/contracts';
+
+/** The only entries a search may see. `digest` covers everything that makes an answer what it is. */
+export interface SemanticPartition {
+  readonly tenantId: TenantId;
+  readonly digest: string;
+}
+
+export interface SemanticEntry {
+  readonly id: string;
+  readonly question: string;
+  /** The encoded answer. */
+  readonly answer: string;
+  /** Similarity from which this entry may be served. */
+  readonly threshold: number;
+  readonly documentIds: readonly string[];
+  /** Milliseconds it has left. A hit does not change them. */
+  readonly remainingMs: number;
+}
+
+export interface SemanticCandidate extends SemanticEntry {
+  /** Cosine similarity. */
+  readonly similarity: number;
+}
+
+export interface SemanticEntryToStore {
+  readonly question: string;
+  /** Hash of the canonical form; a partition has one entry for each. */
+  readonly canonicalHash: string;
+  readonly embedding: Float32Array;
+  readonly answer: string;
+  readonly threshold: number;
+  readonly documentIds: readonly string[];
+  readonly ttlMs: number;
+}
+
+/** Answers by question, searchable by similarity. */
+export interface SemanticStore {
+  findExact(partition: SemanticPartition, canonicalHash: string): Promise<SemanticEntry | undefined>;
+  /** The most similar entries, best first. */
+  search(partition: SemanticPartition, embedding: Float32Array, limit: number): Promise<SemanticCandidate[]>;
+  /**
+   * Stores an answer, replacing the one for the same canonical question. A threshold that was tightened stays.
+   * @returns the entry's id
+   */
+  store(partition: SemanticPartition, entry: SemanticEntryToStore): Promise<string>;
+  /**
+   * Takes an entry's answer away and raises its threshold to at least `threshold`, for `keepMs`.
+   * @returns whether there was such an entry of this tenant
+   */
+  evictAndTighten(tenantId: TenantId, id: string, threshold: number, keepMs: number): Promise<boolean>;
+  /** Removes every answer made from a document. @returns how many */
+  purgeByDocument(tenantId: TenantId, documentId: string): Promise<number>;
+  /** Deletes what has expired. @returns how many */
+  removeExpired(tenantId: TenantId): Promise<number>;
+}
+
+/** Injection token of the {@link SemanticStore} port. */
+export const SemanticStore = Symbol('SemanticStore');

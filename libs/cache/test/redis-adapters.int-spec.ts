@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RedisCacheStore } from '../src/adapters/redis/redis-cache.store.js';
+import { RedisInvalidationBus } from '../src/adapters/redis/redis-invalidation.bus.js';
+import { scripts } from '../src/lua/scripts.js';
+import { cacheStoreContract } from '../src/testing/cache-store.contract.js';
+import { invalidationBusContract } from '../src/testing/invalidation-bus.contract.js';
+import { openRedis, redisUrl, TcpProxy } from './required-services.js';
+
+const prefix = `sparkle-test:${process.pid}:${Date.now()}`;
+let redis: Redis;
+beforeAll(async () => {
+  redis = await openRedis();
+});
+afterAll(async () => {
+  await redis.quit();
+});
+
+cacheStoreContract('redis', async () => ({
+  store: new RedisCacheStore(redis, { keyPrefix: prefix }),
+  // The server's clock cannot be set; waiting on it means asking it.
+  advance: async (ms) => {
+    const now = async () => {
+      const [seconds, micros] = await redis.time();
+      return Number(seconds) * 1000 + Number(micros) / 1000;
+    };
+    const until = (await now()) + ms;
+    while ((await now()) < until);
+  },
+}));
+
+invalidationBusContract('redis', async () => {
+  const proxy = await TcpProxy.to(redisUrl());
+  const connections = await Promise.all([
+    openRedis(),
+    openRedis(),
+    openRedis(proxy.url),
+    openRedis(proxy.url),
+  ]);
+  const [publisher, subscriber, farPublisher, farSubscriber] = connections;
+  const channel = `${prefix}:bus:${proxy.port}`;
+  const heartbeatMs = 100;
+  const first = new RedisInvalidationBus({ publisher, subscriber, channel, heartbeatMs });
+  const second = new RedisInvalidationBus({
+    publisher: farPublisher,
+    subscriber: farSubscriber,
+    channel,
+    heartbeatMs,
+  });
+  return {
+    first,
+    second,
+    cut: async () => proxy.refuse(),
+    mend: async () => proxy.accept(),
+    close: async () => {
+      first.close();
+      second.close();
+      for (const connection of connections) connection.disconnect();
+      await proxy.close();
+    },
+  };
+});
+
+describe('Lua scripts', () => {
+  const folder = new URL('../src/lua/', import.meta.url);
+
+  it('are all described, and each header agrees with its file name', () => {
+    const files = readdirSync(folder)
+      .filter((file) => file.endsWith('.lua'))
+      .map((file) => file.slice(0, -4))
+      .sort();
+    expect(
+      Object.values(scripts)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(files);
+    for (const { name, keyCount } of Object.values(scripts)) {
+      const header = readFileSync(new URL(`${name}.lua`, folder), 'utf8').split('\n\n')[0] ?? '';
+      const keys = [...header.matchAll(/^-- KEYS\[(\d)(…?)\] /gm)].map(
+        ([, index, more]) => `${index}${more}`,
+      );
+      const expected =
+        keyCount === 'n'
+          ? ['1', '2', '3…']
+          : Array.from({ length: keyCount }, (_, index) => String(index + 1));
+      expect(keys, name).toEqual(expected);
+      expect(header, name).toContain('-- Returns');
+    }
+  });
+
+  it('give every key they leave behind a time to live', async () => {
+    const store = new RedisCacheStore(redis, { keyPrefix: `${prefix}:ttl` });
+    const scope = { tenantId: 'acme' as never, namespace: 'n' };
+    const request = { leaseMs: 5_000, tags: ['r.t'], since: 0, newerThan: 0 };
+    const entry = {
+      payload: '1',
+      ttlMs: 1_000,
+      graceMs: 0,
+      loadMs: 0,
+      negative: false,
+      tags: ['r.t', 'r.u'],
+    };
+    await store.clear(scope.tenantId);
+    const outcome = await store.acquireLease(scope, 'r.k', request);
+    if (outcome.kind !== 'leased') throw new Error(outcome.kind);
+    await store.write(scope, 'r.k', entry, outcome.token);
+    const again = await store.acquireLease(scope, 'r.other', request);
+    if (again.kind !== 'leased') throw new Error(again.kind);
+    await store.releaseLease(scope, 'r.other', again.token, { reason: 'x', keepMs: 1_000 });
+    const names = ['v', 'm:n', 'm:n:r.t', 'm:n:r.u', 'e:n:r.k', 'l:n:r.other'];
+    for (const name of names)
+      expect(await redis.pttl(`${prefix}:ttl:{acme}:${name}`), name).toBeGreaterThan(0);
+  });
+
+  it('run again after the server has forgotten them', async () => {
+    const store = new RedisCacheStore(redis, { keyPrefix: `${prefix}:noscript` });
+    const scope = { tenantId: 'acme' as never, namespace: 'n' };
+    await store.read(scope, ['r.a']);
+    await redis.script('FLUSH');
+    expect((await store.read(scope, ['r.a'])).entries).toEqual([undefined]);
+  });
+});

@@ -1,0 +1,14 @@
+-- What is used and reserved of a token budget.
+--
+-- KEYS[1] usage  KEYS[2] reservations  KEYS[3] deadlines
+-- ARGV[1] windowMs
+-- Returns { used, reserved }
+
+-- @include server-time
+-- @include sliding-window
+-- @include token-account
+
+local now = server_time()
+expire_reservations(now)
+local _, used = live_slices(redis.call('GET', USAGE), tonumber(ARGV[1]), now)
+return { used, reserved_tokens() }

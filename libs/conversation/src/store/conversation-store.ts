@@ -1,0 +1,390 @@
+import type { SqlClient, TenantId } from '@sparkle/contracts';
+import type { Conversation, Message, MessageRole } from '../model.js';
+import type { Summary, SummaryMethod } from '../ports/summary-cache.port.js';
+import type { Note } from '../summaries/notes.js';
+import { clip } from '../text.js';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** True when PostgreSQL would take `value` as a `uuid`. */
+export function isUuid(value: string): boolean {
+  return UUID.test(value);
+}
+
+interface ConversationRow {
+  id: string;
+  tenant_id: TenantId;
+  user_id: string;
+  title: string | null;
+  message_count: number;
+  summarised_to: number;
+  created_at: Date;
+  updated_at: Date;
+}
+
+interface MessageRow {
+  id: string;
+  seq: number;
+  role: MessageRole;
+  content: string;
+  idempotency_key: string | null;
+  metadata: Record<string, unknown>;
+  token_count: number;
+  created_at: Date;
+}
+
+interface SummaryRow {
+  to_seq: number;
+  content: string;
+  notes: Note[];
+  method: SummaryMethod;
+  token_count: number;
+}
+
+const CONVERSATION = 'id, tenant_id, user_id, title, message_count, summarised_to, created_at, updated_at';
+const MESSAGE = 'id, seq, role, content, idempotency_key, metadata, token_count, created_at';
+const SUMMARY = 'to_seq, content, notes, method, token_count';
+const SERVER_MS = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+
+function toConversation(row: ConversationRow): Conversation {
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    userId: row.user_id,
+    title: row.title,
+    messageCount: row.message_count,
+    summarisedTo: row.summarised_to,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}
+
+function toMessage(row: MessageRow): Message {
+  return {
+    id: row.id,
+    seq: row.seq,
+    role: row.role,
+    content: row.content,
+    idempotencyKey: row.idempotency_key,
+    metadata: row.metadata,
+    tokens: row.token_count,
+    createdAt: row.created_at,
+  };
+}
+
+function toSummary(row: SummaryRow): Summary {
+  return {
+    toSeq: row.to_seq,
+    content: row.content,
+    notes: row.notes,
+    method: row.method,
+    tokens: row.token_count,
+  };
+}
+
+export interface MessageDraft {
+  readonly role: MessageRole;
+  readonly content: string;
+  readonly idempotencyKey: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly tokens: number;
+}
+
+/** What is recorded on a user message about the work on its answer. */
+export interface TurnRecord {
+  readonly state: 'answering' | 'answered' | 'failed' | 'cancelled';
+  readonly [detail: string]: unknown;
+}
+
+/** The conversation tables of one tenant, inside one transaction. Every statement names its tenant. */
+export class ConversationStore {
+  constructor(
+    private readonly sql: SqlClient,
+    private readonly tenantId: TenantId,
+  ) {}
+
+  async create(userId: string, title: string | null): Promise<Conversation> {
+    const [row] = await this.sql.query<ConversationRow>(
+      `INSERT INTO conversations (tenant_id, id, user_id, title)
+       VALUES ($1, gen_random_uuid(), $2, $3) RETURNING ${CONVERSATION}`,
+      [this.tenantId, userId, title],
+    );
+    return toConversation(row!);
+  }
+
+  /** @param lock keeps other writers of this conversation waiting until the transaction ends. */
+  async find(
+    id: string,
+    options: { userId?: string; lock?: boolean } = {},
+  ): Promise<Conversation | undefined> {
+    if (!isUuid(id)) return undefined;
+    const [row] = await this.sql.query<ConversationRow>(
+      `SELECT ${CONVERSATION} FROM conversations
+       WHERE tenant_id = $1 AND id = $2 AND ($3::text IS NULL OR user_id = $3)
+       ${options.lock ? 'FOR UPDATE' : ''}`,
+      [this.tenantId, id, options.userId ?? null],
+    );
+    return row && toConversation(row);
+  }
+
+  /** Appends to a conversation that the caller has locked. */
+  async append(conversation: Conversation, draft: MessageDraft): Promise<Message> {
+    const [counted] = await this.sql.query<{ message_count: number }>(
+      `UPDATE conversations
+       SET message_count = message_count + 1, updated_at = clock_timestamp(), title = coalesce(title, $3)
+       WHERE tenant_id = $1 AND id = $2 RETURNING message_count`,
+      [
+        this.tenantId,
+        conversation.id,
+        draft.role === 'user' ? clip(draft.content.replace(/\s+/g, ' ').trim(), 80) : null,
+      ],
+    );
+    const [row] = await this.sql.query<MessageRow>(
+      `INSERT INTO messages
+         (tenant_id, conversation_id, seq, id, role, content, idempotency_key, metadata, token_count, created_at)
+       VALUES ($1, $2, $3, gen_random_uuid(), $4, $5, $6, $7::jsonb, $8, clock_timestamp())
+       RETURNING ${MESSAGE}`,
+      [
+        this.tenantId,
+        conversation.id,
+        counted!.message_count,
+        draft.role,
+        draft.content,
+        draft.idempotencyKey,
+        JSON.stringify(draft.metadata),
+        draft.tokens,
+      ],
+    );
+    return toMessage(row!);
+  }
+
+  /** Replaces text and metadata of a message, keeping its number. */
+  async rewrite(conversationId: string, seq: number, draft: MessageDraft): Promise<Message> {
+    const [row] = await this.sql.query<MessageRow>(
+      `UPDATE messages
+       SET content = $4, metadata = $5::jsonb, token_count = $6, embedding = NULL, created_at = clock_timestamp()
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3 RETURNING ${MESSAGE}`,
+      [this.tenantId, conversationId, seq, draft.content, JSON.stringify(draft.metadata), draft.tokens],
+    );
+    return toMessage(row!);
+  }
+
+  async byKey(conversationId: string, key: string): Promise<readonly Message[]> {
+    const rows = await this.sql.query<MessageRow>(
+      `SELECT ${MESSAGE} FROM messages
+       WHERE tenant_id = $1 AND conversation_id = $2 AND idempotency_key = $3 ORDER BY seq`,
+      [this.tenantId, conversationId, key],
+    );
+    return rows.map(toMessage);
+  }
+
+  async bySeq(conversationId: string, seq: number): Promise<Message | undefined> {
+    const [row] = await this.sql.query<MessageRow>(
+      `SELECT ${MESSAGE} FROM messages WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3`,
+      [this.tenantId, conversationId, seq],
+    );
+    return row && toMessage(row);
+  }
+
+  /** Messages `from…to`, both included, oldest first. */
+  async range(conversationId: string, from: number, to: number, limit?: number): Promise<readonly Message[]> {
+    const rows = await this.sql.query<MessageRow>(
+      `SELECT ${MESSAGE} FROM messages
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq LIMIT $5`,
+      [this.tenantId, conversationId, from, to, limit ?? null],
+    );
+    return rows.map(toMessage);
+  }
+
+  /** The given messages and the answers to them, oldest first. */
+  async withAnswers(
+    conversationId: string,
+    seqs: readonly number[],
+    before: number,
+  ): Promise<readonly Message[]> {
+    const rows = await this.sql.query<MessageRow>(
+      `SELECT ${MESSAGE} FROM messages
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $4
+         AND (seq = ANY($3::int[]) OR (role = 'assistant' AND (metadata->>'replyTo')::int = ANY($3::int[])))
+       ORDER BY seq`,
+      [this.tenantId, conversationId, seqs, before],
+    );
+    return rows.map(toMessage);
+  }
+
+  /**
+   * Records the work on a user message's answer. A claim (`leaseMs`) ends by itself on the server's clock.
+   */
+  async recordTurn(conversationId: string, seq: number, record: TurnRecord, leaseMs?: number): Promise<void> {
+    await this.sql.query(
+      `UPDATE messages
+       SET metadata = metadata || jsonb_build_object('turn', $4::jsonb ||
+         CASE WHEN $5::bigint IS NULL THEN '{}'::jsonb
+              ELSE jsonb_build_object('until', ${SERVER_MS} + $5::bigint) END)
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3`,
+      [this.tenantId, conversationId, seq, JSON.stringify(record), leaseMs ?? null],
+    );
+  }
+
+  /** Ends a claim with its outcome, unless it is no longer the caller's. */
+  async endTurn(conversationId: string, seq: number, claim: string, record: TurnRecord): Promise<void> {
+    await this.sql.query(
+      `UPDATE messages SET metadata = metadata || jsonb_build_object('turn', $5::jsonb)
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3
+         AND metadata #>> '{turn,claim}' = $4 AND metadata #>> '{turn,state}' = 'answering'`,
+      [this.tenantId, conversationId, seq, claim, JSON.stringify(record)],
+    );
+  }
+
+  /** Prolongs a claim. False when it is no longer the caller's. */
+  async renewClaim(conversationId: string, seq: number, claim: string, leaseMs: number): Promise<boolean> {
+    const rows = await this.sql.query<{ seq: number }>(
+      `UPDATE messages
+       SET metadata = jsonb_set(metadata, '{turn,until}', to_jsonb(${SERVER_MS} + $5::bigint))
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3
+         AND metadata #>> '{turn,claim}' = $4 AND metadata #>> '{turn,state}' = 'answering'
+       RETURNING seq`,
+      [this.tenantId, conversationId, seq, claim, leaseMs],
+    );
+    return rows.length > 0;
+  }
+
+  /** The server's wall clock, milliseconds since the Unix epoch. */
+  async serverNow(): Promise<number> {
+    const [row] = await this.sql.query<{ now: string }>(`SELECT ${SERVER_MS}::text AS now`);
+    return Number(row!.now);
+  }
+
+  /** The newest summary that covers only messages before `before`. */
+  async latestSummary(conversationId: string, before: number): Promise<Summary | undefined> {
+    const [row] = await this.sql.query<SummaryRow>(
+      `SELECT ${SUMMARY} FROM conversation_summaries
+       WHERE tenant_id = $1 AND conversation_id = $2 AND to_seq < $3 ORDER BY to_seq DESC LIMIT 1`,
+      [this.tenantId, conversationId, before],
+    );
+    return row && toSummary(row);
+  }
+
+  /** The newest summary that did not fall back to the last messages. */
+  async latestSoundSummary(conversationId: string): Promise<Summary | undefined> {
+    const [row] = await this.sql.query<SummaryRow>(
+      `SELECT ${SUMMARY} FROM conversation_summaries
+       WHERE tenant_id = $1 AND conversation_id = $2 AND method <> 'last-messages'
+       ORDER BY to_seq DESC LIMIT 1`,
+      [this.tenantId, conversationId],
+    );
+    return row && toSummary(row);
+  }
+
+  /**
+   * Stores a summary if the conversation is still summarised to `expected`, together with its new mark.
+   * False when another worker was first.
+   */
+  async storeSummary(
+    conversationId: string,
+    expected: number,
+    fromSeq: number,
+    summary: Summary,
+  ): Promise<boolean> {
+    const moved = await this.sql.query<{ id: string }>(
+      `UPDATE conversations SET summarised_to = $4
+       WHERE tenant_id = $1 AND id = $2 AND summarised_to = $3 RETURNING id`,
+      [this.tenantId, conversationId, expected, summary.toSeq],
+    );
+    if (moved.length === 0) return false;
+    await this.sql.query(
+      `INSERT INTO conversation_summaries
+         (tenant_id, conversation_id, from_seq, to_seq, content, notes, method, token_count)
+       VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)`,
+      [
+        this.tenantId,
+        conversationId,
+        fromSeq,
+        summary.toSeq,
+        summary.content,
+        JSON.stringify(summary.notes),
+        summary.method,
+        summary.tokens,
+      ],
+    );
+    return true;
+  }
+
+  /** Messages that have no embedding yet, oldest first. */
+  async unembedded(conversationId: string, to: number, limit: number): Promise<readonly Message[]> {
+    const rows = await this.sql.query<MessageRow>(
+      `SELECT ${MESSAGE} FROM messages
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq <= $3 AND embedding IS NULL AND role <> 'tool'
+       ORDER BY seq LIMIT $4`,
+      [this.tenantId, conversationId, to, limit],
+    );
+    return rows.map(toMessage);
+  }
+
+  /** Stores embeddings of messages whose text is still the one that was embedded. */
+  async embed(
+    conversationId: string,
+    embedded: readonly { readonly seq: number; readonly content: string; readonly vector: Float32Array }[],
+  ): Promise<void> {
+    await this.sql.query(
+      `UPDATE messages SET embedding = given.embedding::vector
+       FROM unnest($3::int[], $4::text[], $5::text[]) AS given (seq, content, embedding)
+       WHERE tenant_id = $1 AND conversation_id = $2
+         AND messages.seq = given.seq AND messages.content = given.content`,
+      [
+        this.tenantId,
+        conversationId,
+        embedded.map(({ seq }) => seq),
+        embedded.map(({ content }) => content),
+        embedded.map(({ vector }) => vectorLiteral(vector)),
+      ],
+    );
+  }
+
+  /**
+   * Old messages nearest to `vector`. Exact: the conversation's rows are read first and then compared, since
+   * an approximate index over all conversations would leave too few of this one after filtering.
+   */
+  async nearest(
+    conversationId: string,
+    before: number,
+    vector: Float32Array,
+    limit: number,
+  ): Promise<readonly { readonly seq: number; readonly similarity: number }[]> {
+    return this.sql.query<{ seq: number; similarity: number }>(
+      `WITH old AS MATERIALIZED (
+         SELECT seq, embedding FROM messages
+         WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND embedding IS NOT NULL
+       )
+       SELECT seq, 1 - (embedding <=> $4::vector) AS similarity FROM old
+       ORDER BY embedding <=> $4::vector, seq DESC LIMIT $5`,
+      [this.tenantId, conversationId, before, vectorLiteral(vector), limit],
+    );
+  }
+
+  /** Old messages with the given words, those with rare words first. `terms` are lower-case. */
+  async withTerms(
+    conversationId: string,
+    before: number,
+    terms: readonly string[],
+    limit: number,
+  ): Promise<readonly { readonly seq: number; readonly score: number }[]> {
+    return this.sql.query<{ seq: number; score: number }>(
+      `WITH old AS MATERIALIZED (
+         SELECT seq, lower(content) AS text FROM messages
+         WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND role <> 'tool'
+       ), hits AS (
+         SELECT old.seq, term FROM old, unnest($4::text[]) AS term WHERE position(term IN old.text) > 0
+       ), weights AS (
+         SELECT term, ln(1 + (SELECT count(*) FROM old)::float8 / count(*)) AS weight FROM hits GROUP BY term
+       )
+       SELECT seq, sum(weight) AS score FROM hits JOIN weights USING (term)
+       GROUP BY seq ORDER BY score DESC, seq DESC LIMIT $5`,
+      [this.tenantId, conversationId, before, terms, limit],
+    );
+  }
+}
+
+function vectorLiteral(vector: Float32Array): string {
+  return `[${vector.join(',')}]`;
+}

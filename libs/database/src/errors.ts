@@ -1,0 +1,163 @@
+import { SparkleError } from '@sparkle/contracts';
+
+/** Base of every error of `@sparkle/database`. */
+export abstract class DatabaseError extends SparkleError {}
+
+/** The module's options are wrong; every wrong path is named, no value is. */
+export class DatabaseOptionsInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_OPTIONS_INVALID';
+
+  constructor(readonly problems: readonly string[]) {
+    super(`The database options are not valid: ${problems.join('; ')}.`);
+  }
+}
+
+/** No connection to the server could be made. The message names the server, never the password. */
+export class DatabaseUnreachableError extends DatabaseError {
+  readonly code = 'DATABASE_UNREACHABLE';
+
+  constructor(server: string, reason: string, options?: { cause?: unknown }) {
+    super(`Cannot connect to PostgreSQL at ${server}: ${reason}`, options);
+  }
+}
+
+/** Every connection of the pool stayed in use for the whole acquire timeout. */
+export class PoolTimeoutError extends DatabaseError {
+  readonly code = 'DATABASE_POOL_TIMEOUT';
+
+  constructor(acquireTimeoutMs: number, connections: number, options?: { cause?: unknown }) {
+    super(
+      `No database connection became free within ${acquireTimeoutMs} ms: all ${connections} are in use.`,
+      options,
+    );
+  }
+}
+
+/** A scope for one tenant (or for the system) was opened inside a scope for another. */
+export class NestedTenantError extends DatabaseError {
+  readonly code = 'DATABASE_NESTED_TENANT';
+
+  constructor() {
+    super(
+      'A transaction for one tenant is in progress; work for another tenant or for the system ' +
+        'cannot run inside it. Finish the first one before starting the second.',
+    );
+  }
+}
+
+/** A transaction was used after it had ended. */
+export class TransactionClosedError extends DatabaseError {
+  readonly code = 'DATABASE_TRANSACTION_CLOSED';
+
+  constructor() {
+    super('This transaction has ended; statements must be awaited before its work returns.');
+  }
+}
+
+/**
+ * The work returned normally although one of its statements had failed, which makes PostgreSQL discard the
+ * whole transaction. `cause` is the first failure.
+ */
+export class TransactionAbortedError extends DatabaseError {
+  readonly code = 'DATABASE_TRANSACTION_ABORTED';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      'A failed statement was ignored, so the transaction could not be committed and was rolled back. ' +
+        'Run a statement that may fail in a nested scope.',
+      options,
+    );
+  }
+}
+
+/** The transaction is committed, but at least one after-commit hook failed; all hooks ran. */
+export class AfterCommitError extends DatabaseError {
+  readonly code = 'DATABASE_AFTER_COMMIT_FAILED';
+
+  constructor(readonly failures: readonly unknown[]) {
+    super(`The transaction was committed, but ${failures.length} of its after-commit hooks failed.`, {
+      cause: failures[0],
+    });
+  }
+}
+
+/** The login may ignore row-level security, and the options forbid that. */
+export class PrivilegedRoleError extends DatabaseError {
+  readonly code = 'DATABASE_ROLE_PRIVILEGED';
+
+  constructor(role: string, privilege: 'SUPERUSER' | 'BYPASSRLS') {
+    super(
+      `The database role "${role}" has ${privilege} and would bypass row-level security. ` +
+        'Connect as a role without SUPERUSER and BYPASSRLS.',
+    );
+  }
+}
+
+/** The database lacks what this version of the library needs. */
+export class SchemaNotMigratedError extends DatabaseError {
+  readonly code = 'DATABASE_SCHEMA_NOT_MIGRATED';
+
+  constructor(options?: { cause?: unknown }) {
+    super('The database has no Sparkle schema. Run the migrations first.', options);
+  }
+}
+
+/** The list of migrations itself is wrong. */
+export class MigrationListInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_MIGRATIONS_INVALID';
+}
+
+/** A migration that was applied earlier has other statements now. */
+export class MigrationChangedError extends DatabaseError {
+  readonly code = 'DATABASE_MIGRATION_CHANGED';
+
+  constructor(readonly migration: string) {
+    super(`Migration "${migration}" was changed after it had been applied. Add a new migration instead.`);
+  }
+}
+
+/** A migration failed and left nothing behind. */
+export class MigrationFailedError extends DatabaseError {
+  readonly code = 'DATABASE_MIGRATION_FAILED';
+
+  constructor(
+    readonly migration: string,
+    reason: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`Migration "${migration}" failed and was rolled back: ${reason}`, options);
+  }
+}
+
+/** The embedding model's dimension is not the one the stored embeddings have. */
+export class EmbeddingDimensionsMismatchError extends DatabaseError {
+  readonly code = 'EMBEDDING_DIMENSIONS_MISMATCH';
+
+  constructor(
+    readonly stored: number,
+    readonly requested: number,
+  ) {
+    super(
+      `The database stores embeddings of ${stored} dimensions, the configuration asks for ${requested}. ` +
+        `Use an embedding model of ${stored} dimensions, or a new database.`,
+    );
+  }
+}
+
+/** An embedding dimension outside of what an HNSW index can hold. */
+export class EmbeddingDimensionsInvalidError extends DatabaseError {
+  readonly code = 'EMBEDDING_DIMENSIONS_INVALID';
+
+  constructor() {
+    super('Embedding dimensions must be a whole number from 1 to 2000.');
+  }
+}
+
+/** A name that cannot be an SQL identifier here. */
+export class IdentifierInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_IDENTIFIER_INVALID';
+
+  constructor() {
+    super('A table name is 1 to 63 characters of a-z, 0-9 and "_", starting with a letter.');
+  }
+}

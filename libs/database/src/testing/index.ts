@@ -1,0 +1,6 @@
+export {
+  createTestDatabase,
+  type TestDatabase,
+  type TestDatabaseOptions,
+  TestDatabaseUrlMissingError,
+} from './test-database.js';

@@ -1,0 +1,271 @@
+/** A relation read off a sentence by a fixed pattern; without `source` it is about the document's subject. */
+export interface PatternRelation {
+  readonly source?: string;
+  readonly target: string;
+  readonly type: string;
+  readonly confidence: number;
+}
+
+const ARTICLE = '(?:an?|the|one of the)';
+/** A noun phrase of at most five words; the tail is trimmed by {@link nounPhrase}. */
+const PHRASE = "([\\p{L}\\p{N}][\\p{L}\\p{N}'’\\-]*(?: [\\p{L}\\p{N}][\\p{L}\\p{N}'’\\-]*){0,5})";
+const LIST =
+  "([\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,60}(?:, (?:and |or )?[\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,40}){0,6})";
+
+const IS_A = new RegExp(`^${PHRASE}(?: ?\\([^()]{0,80}\\))?,? (?:is|are|was|were) ${ARTICLE} ${PHRASE}`, 'u');
+const SUCH_AS = new RegExp(`${PHRASE},? (?:such as|including|like) ${LIST}`, 'gu');
+const ALSO_KNOWN = new RegExp(
+  `^${PHRASE}(?: ?\\([^()]{0,80}\\))?,? (?:is |are |was )?(?:also |better |commonly )?(?:known|called|referred to) (?:simply )?as ${PHRASE}`,
+  'u',
+);
+const REQUIRES = new RegExp(
+  `^${PHRASE}(?: ?\\([^()]{0,80}\\))? (?:requires?|depends? on|builds? (?:up)?on|presupposes?|assumes?)(?: an?| the)?(?: (?:good |basic |solid )?(?:knowledge|understanding|grasp) of)? ${LIST}`,
+  'u',
+);
+const BEFORE = new RegExp(
+  `^Before (?:learning|studying|reading about|tackling)(?: an?| the)? ${PHRASE}, .{0,40}?(?:learn|study|understand|know|master|review)(?: an?| the)? ${LIST}`,
+  'u',
+);
+const PREREQUISITE = new RegExp(
+  `^${PHRASE} (?:is|are) (?:an? |the )?(?:prerequisites?|required|needed|necessary) (?:for|of|to (?:learn|understand)) ${LIST}`,
+  'u',
+);
+const PREREQUISITES_ARE = new RegExp(
+  `^(?:The )?[Pp]rerequisites?(?: (?:for|of) ${PHRASE})?(?::| are| is| include)? ${LIST}`,
+  'u',
+);
+
+const ZH = '([\\p{Script=Han}A-Za-z0-9+#\\-]{2,20}?)';
+const ZH_END = '(?=[，。；、！？,.;]|$)';
+const ZH_IS_A = new RegExp(
+  `^${ZH}(?:[（(][^）)]{1,40}[）)])?(?:，)?是(?:一种|一类|一个|一门|一项)(?:[\\p{Script=Han}]{0,12}的)?${ZH}${ZH_END}`,
+  'u',
+);
+const ZH_ALIAS = new RegExp(
+  `^${ZH}(?:，)?(?:又称|又叫|也叫|也称为?|亦称|简称|俗称)(?:为)?${ZH}${ZH_END}`,
+  'u',
+);
+const ZH_REQUIRES = new RegExp(
+  `(?:学习|理解|掌握)?${ZH}(?:之前|前)?，?(?:需要|应该|应当|必须|应|需)(?:首先|先)?(?:学习|掌握|了解|理解|学会)${ZH}${ZH_END}`,
+  'u',
+);
+const ZH_PREREQUISITE = new RegExp(
+  `${ZH}是(?:学习|理解|掌握)?${ZH}的(?:基础|前提|先修课程|先修知识|前置知识)`,
+  'u',
+);
+const ZH_PART = new RegExp(`^${ZH}(?:由${ZH}组成|包括${ZH}${ZH_END})`, 'u');
+
+/** Definitions, hypernyms, aliases and prerequisites in one sentence, English and Chinese. */
+export function findPatternRelations(sentence: string): PatternRelation[] {
+  const bounded = sentence.length > 1000 ? sentence.slice(0, 1000) : sentence;
+  return /\p{Script=Han}/u.test(bounded) ? chineseRelations(bounded) : englishRelations(bounded);
+}
+
+function englishRelations(sentence: string): PatternRelation[] {
+  const found: PatternRelation[] = [];
+  const push = (source: string | undefined, target: string, type: string, confidence: number) => {
+    const object = nounPhrase(target);
+    const subject = source === undefined ? undefined : subjectPhrase(source);
+    if (object === undefined || subject === null) return;
+    found.push({ source: subject, target: object, type, confidence });
+  };
+  const alias = ALSO_KNOWN.exec(sentence);
+  if (alias) push(alias[1], alias[2]!, 'also_known_as', 0.8);
+  const requires = REQUIRES.exec(sentence);
+  if (requires) for (const item of listItems(requires[2]!)) pushPrerequisite(found, item, requires[1]!);
+  const before = BEFORE.exec(sentence);
+  if (before) for (const item of listItems(before[2]!)) pushPrerequisite(found, item, before[1]!);
+  const prerequisite = PREREQUISITE.exec(sentence);
+  if (prerequisite)
+    for (const item of listItems(prerequisite[2]!)) pushPrerequisite(found, prerequisite[1]!, item);
+  const stated = PREREQUISITES_ARE.exec(sentence);
+  if (stated?.[1]) for (const item of listItems(stated[2]!)) pushPrerequisite(found, item, stated[1]);
+  if (!prerequisite) {
+    const isA = IS_A.exec(sentence);
+    if (isA) push(isA[1], isA[2]!, 'is_a', 0.7);
+  }
+  for (const match of sentence.matchAll(SUCH_AS)) {
+    const general = lastNouns(match[1]!);
+    if (general === undefined) continue;
+    for (const item of listItems(match[2]!)) {
+      const special = nounPhrase(item);
+      if (special !== undefined)
+        found.push({ source: special, target: general, type: 'is_a', confidence: 0.6 });
+    }
+  }
+  return found;
+}
+
+function pushPrerequisite(found: PatternRelation[], first: string, then: string): void {
+  const source = nounPhrase(first);
+  const target = subjectPhrase(then);
+  if (source === undefined || target === null || target === undefined) return;
+  found.push({ source, target, type: 'prerequisite_of', confidence: 0.85 });
+}
+
+function chineseRelations(sentence: string): PatternRelation[] {
+  const found: PatternRelation[] = [];
+  const alias = ZH_ALIAS.exec(sentence);
+  if (alias) found.push({ source: alias[1], target: alias[2]!, type: 'also_known_as', confidence: 0.8 });
+  const isA = ZH_IS_A.exec(sentence);
+  if (isA) found.push({ source: isA[1], target: isA[2]!, type: 'is_a', confidence: 0.7 });
+  const base = ZH_PREREQUISITE.exec(sentence);
+  if (base) found.push({ source: base[1], target: base[2]!, type: 'prerequisite_of', confidence: 0.85 });
+  const requires = ZH_REQUIRES.exec(sentence);
+  if (requires && !base) {
+    found.push({
+      source: requires[2]!,
+      target: stripLeadingVerb(requires[1]!),
+      type: 'prerequisite_of',
+      confidence: 0.85,
+    });
+  }
+  const part = ZH_PART.exec(sentence);
+  if (part) found.push({ source: part[2] ?? part[3], target: part[1]!, type: 'part_of', confidence: 0.6 });
+  return found.filter(
+    (relation) => !/^(?:这|那|它|他|她|其|该|此|如果|因为|所以)/.test(relation.source ?? ''),
+  );
+}
+
+function stripLeadingVerb(phrase: string): string {
+  return phrase.replace(/^(?:在)?(?:学习|理解|掌握)/, '');
+}
+
+/** Words at which a noun phrase ends. */
+const PHRASE_END =
+  /^(?:that|which|who|whom|whose|where|when|of|in|on|for|by|from|to|with|at|as|into|between|about|is|are|was|were|has|have|had|and|or|but|used|developed|created|written|directed|produced|released|founded|based|located|born|made|known|called|published|set|given|designed|composed|consisting|under|near|during|through|after|before|also|use|uses|require|requires|provide|provides|include|includes|allow|allows|help|helps|make|makes|work|works|it|they|can|will|may|not|first)$/;
+
+function nounPhrase(raw: string): string | undefined {
+  const words = raw
+    .trim()
+    .replace(/^(?:an?|the|some|one of the) /i, '')
+    .split(/\s+/);
+  const end = words.findIndex((word) => PHRASE_END.test(word));
+  const kept = words.slice(0, end < 0 ? words.length : end).slice(0, 5);
+  const phrase = kept.join(' ');
+  return phrase.length < 3 || /^\d+$/.test(phrase) ? undefined : phrase;
+}
+
+/** Undefined for a pronoun (the document's subject is meant), null for what cannot be a subject. */
+function subjectPhrase(raw: string): string | undefined | null {
+  const phrase = raw.trim().replace(/^(?:an?|the) /i, '');
+  if (/^(?:it|he|she|they|this)$/i.test(phrase)) return undefined;
+  if (
+    /^(?:there|these|those|what|which|who|that|if|when|in|on|at|as|for|since|after|before|his|her|its|their|this|one|some|many|most)\b/i.test(
+      phrase,
+    )
+  ) {
+    return null;
+  }
+  return phrase.split(/\s+/).length > 5 || phrase.length < 2 ? null : phrase;
+}
+
+/** The noun at the end of `many supervised models` with one word before it, unless that is a small word. */
+function lastNouns(raw: string): string | undefined {
+  const words = raw.trim().split(/\s+/);
+  const small = words.findLastIndex(
+    (word) =>
+      PHRASE_END.test(word) || /^(?:an?|the|many|some|other|various|several|most|all|use|uses)$/i.test(word),
+  );
+  const kept = words.slice(Math.max(small + 1, words.length - 3));
+  return kept.length === 0 ? undefined : kept.join(' ');
+}
+
+function listItems(raw: string): string[] {
+  return raw
+    .split(/, (?:and |or )?| and | or /)
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+    .slice(0, 8);
+}
+
+const SKIPPED = new Set(
+  (
+    'a an the is are was were be been being has have had does do did will would can could may might also then ' +
+    'currently later first originally formerly mainly mostly its his her their very only just to who which that ' +
+    'and he she it they'
+  ).split(' '),
+);
+const PREPOSITIONS = new Set(
+  'in on at by of for from to with as into under against during near through'.split(' '),
+);
+const VERB = /(?:ed|es|s|ing|en)$/;
+const IRREGULAR = new Set(
+  (
+    'is are was were has have had born won wrote made led began became become sold built held left met sang sung ' +
+    'gave got grew know known ran run saw set shot spent stood taught told took went found bought fought died ' +
+    'star starred wed flow flows lie lies lay'
+  ).split(' '),
+);
+
+/**
+ * The relation that the words between two names of a sentence express: a lower-case verb phrase such as
+ * `born_in`, `capital_of`, `directed_by`, or `related_to` when there is none.
+ */
+export function relationBetween(between: string): { type: string; confidence: number } {
+  const plain = between.replace(/\([^)]*\)/g, ' ').trim();
+  const none = { type: 'related_to', confidence: 0.3 };
+  if (plain.length > 90 || /[;:.。；：]/.test(plain)) return none;
+  const chinese = chineseRelationBetween(plain);
+  if (chinese) return chinese;
+  const words = plain.toLowerCase().match(/[a-z]+/g) ?? [];
+  if (words.length === 0 || words.length > 9) return none;
+  const verbs = words.some((word) => IRREGULAR.has(word) || (word.length > 3 && VERB.test(word)));
+  const last = words.at(-1)!;
+  if (!verbs && !(words.length <= 4 && PREPOSITIONS.has(last) && words.length > 1)) {
+    return words.length === 1 && (last === 'of' || last === 'in')
+      ? { type: last === 'of' ? 'of' : 'located_in', confidence: 0.4 }
+      : none;
+  }
+  const kept = words.filter((word) => !SKIPPED.has(word) || (word === last && PREPOSITIONS.has(word)));
+  if (kept.length === 0)
+    return words.some((word) => /^(?:is|are|was|were)$/.test(word))
+      ? { type: 'is_a', confidence: 0.5 }
+      : none;
+  if (kept.every((word) => PREPOSITIONS.has(word))) return none;
+  const phrase = kept.length > 4 ? [...kept.slice(0, 3), last] : kept;
+  return { type: phrase.join('_').slice(0, 60), confidence: words.length <= 5 ? 0.7 : 0.5 };
+}
+
+const PARTICIPLE =
+  /\b(\p{Ll}+(?:ed|en|wn)|born|made|set|led|built|sung|held|sold|won) (by|in|at|on|for|from|as|to|with) (?:the |an? )?$/u;
+
+/**
+ * The participle phrase right before a name in a sentence that says what its subject is:
+ * `X is a 2021 film directed by ` gives `directed_by`. Undefined without one.
+ */
+export function participleBefore(fromSubject: string): string | undefined {
+  if (
+    fromSubject.length > 200 ||
+    !/^[^.;]{0,60}?\b(?:is|are|was|were) (?:an?|the|one of)\b/.test(fromSubject)
+  )
+    return undefined;
+  const match = PARTICIPLE.exec(fromSubject.slice(-40));
+  return match ? `${match[1]}_${match[2]}` : undefined;
+}
+
+/** A date is when something happened, never what something is: other verbs than `…_in` and the like are dropped. */
+export function relationToDate(type: string): boolean {
+  return type !== 'located_in' && /_(?:in|on|at|from|to|since|by|until|during)$/.test(type);
+}
+
+const ZH_VERBS: readonly (readonly [RegExp, string])[] = [
+  [/出生于|生于/, 'born_in'],
+  [/位于|坐落于/, 'located_in'],
+  [/属于/, 'belongs_to'],
+  [/包括|包含/, 'includes'],
+  [/用于|应用于/, 'used_in'],
+  [/依赖|基于/, 'depends_on'],
+  [/提出|发明|创立|创建/, 'proposed'],
+  [/毕业于/, 'graduated_from'],
+  [/导演|执导/, 'directed'],
+  [/创作|撰写|写/, 'wrote'],
+  [/^是一[种个类门项]/, 'is_a'],
+];
+
+function chineseRelationBetween(between: string): { type: string; confidence: number } | undefined {
+  if (!/\p{Script=Han}/u.test(between)) return undefined;
+  if (between.length > 20) return { type: 'related_to', confidence: 0.3 };
+  for (const [pattern, type] of ZH_VERBS) if (pattern.test(between)) return { type, confidence: 0.6 };
+  return { type: 'related_to', confidence: 0.3 };
+}

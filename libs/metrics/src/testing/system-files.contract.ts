@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import type { SystemFiles } from '../ports/system-files.port.js';
+
+/**
+ * What every {@link SystemFiles} must do.
+ * @param readable path and content of a file the adapter can read.
+ */
+export function systemFilesContract(
+  open: () => SystemFiles,
+  readable: { readonly path: string; readonly text: string },
+): void {
+  it('gives the text of a file', async () => {
+    expect(await open().read(readable.path)).toBe(readable.text);
+  });
+
+  it('gives undefined, and does not throw, for what is no readable file', async () => {
+    expect(await open().read('/no/such/file')).toBeUndefined();
+    expect(await open().read('/')).toBeUndefined();
+    expect(await open().read('')).toBeUndefined();
+  });
+}
