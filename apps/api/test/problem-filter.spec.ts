@@ -1,4 +1,4 @@
-import { HttpException, NotFoundException } from '@nestjs/common';
+import { HttpException, NotFoundException, UnsupportedMediaTypeException } from '@nestjs/common';
 import { ConversationNotFoundError } from '@sparkle/conversation';
 import { DocumentTooLargeError } from '@sparkle/graphrag';
 import { TokenExpiredError } from '@sparkle/runtime';
@@ -36,8 +36,8 @@ describe('problemOf', () => {
   it('translates the failures of the frameworks', () => {
     expect(problemOf(new NotFoundException()).code).toBe('NOT_FOUND');
     expect(problemOf(new HttpException('odd', 418)).code).toBe('REQUEST_INVALID');
-    expect(problemOf({ code: 'FST_ERR_CTP_BODY_TOO_LARGE' }).status).toBe(413);
-    expect(problemOf({ code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE' }).status).toBe(415);
+    expect(problemOf({ code: 'FST_ERR_CTP_BODY_TOO_LARGE', statusCode: 413 }).code).toBe('BODY_TOO_LARGE');
+    expect(problemOf(new UnsupportedMediaTypeException()).code).toBe('MEDIA_TYPE_UNSUPPORTED');
   });
 
   it('answers another tenant and a missing thing alike', () => {

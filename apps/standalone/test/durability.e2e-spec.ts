@@ -61,6 +61,6 @@ describe('the standalone application', () => {
     expect(done.body.progress).toBe(1);
     const document = await app.send(`/v1/documents/${accepted.body.documentId}`, { token });
     expect(document.body.state).toBe('ready');
-    expect(document.body.chunkCount).toBeGreaterThan(100);
+    expect(document.body.chunks).toBeGreaterThan(100);
   }, 180_000);
 });

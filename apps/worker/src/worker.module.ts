@@ -5,6 +5,7 @@ import { SummariesProcessor } from './processors/summaries.processor.js';
 import { WarmupProcessor } from './processors/warmup.processor.js';
 import { JOB_PROCESSORS, type JobProcessor } from './runner/job-processor.js';
 import { JobRunner } from './runner/job-runner.js';
+import { Upkeep } from './runner/upkeep.js';
 
 const PROCESSORS = [IngestionProcessor, SummariesProcessor, WarmupProcessor, MaintenanceProcessor];
 
@@ -18,6 +19,7 @@ const PROCESSORS = [IngestionProcessor, SummariesProcessor, WarmupProcessor, Mai
       inject: PROCESSORS,
     },
     JobRunner,
+    Upkeep,
   ],
 })
 export class WorkerModule {}

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { CacheOptionsInvalidError } from './errors.js';
 
 const milliseconds = z.number().int().positive();
-const jsonPolicy = {
+const policyFields = {
   /** How long a value is fresh, milliseconds. Zero: not kept at all. The first tier keeps it no longer. */
   ttlMs: z.number().nonnegative().default(300_000),
   /** The same for `undefined` and `null`, which say that the thing does not exist. Zero: not kept. */
@@ -28,7 +28,7 @@ const jsonPolicy = {
   leaseMs: milliseconds.default(5_000),
 };
 
-export const cachePolicySchema = z.strictObject(jsonPolicy);
+export const cachePolicySchema = z.strictObject(policyFields);
 
 /** How values are kept. Set for the module, refined by namespace, refined by call. */
 export type CachePolicy = z.output<typeof cachePolicySchema>;

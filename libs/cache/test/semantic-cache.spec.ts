@@ -66,10 +66,15 @@ describe('SemanticCache', () => {
     const { semantic, embedder } = setUp();
     const entryId = await semantic.store({ scope, question: 'What is SGD?', answer: { text: 'A method.' } });
     const calls = embedder.calls;
-    for (const question of ['what is sgd', 'Please explain SGD!', 'SGD is what?'])
+    const wordings = {
+      'what is sgd': 'exact',
+      'Please explain SGD!': 'semantic',
+      'SGD is what?': 'semantic',
+    };
+    for (const [question, tier] of Object.entries(wordings))
       expect(await semantic.lookup({ scope, question })).toEqual({
         answer: { text: 'A method.' },
-        tier: 'exact',
+        tier,
         entryId,
         question: 'What is SGD?',
         similarity: 1,

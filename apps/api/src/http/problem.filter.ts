@@ -79,21 +79,17 @@ export function problemOf(error: unknown, instance?: string): Problem {
   };
 }
 
+const BODY_TYPES = ['application/json', 'text/markdown', 'text/plain', 'multipart/form-data'];
+
 /** Brings errors of Fastify and Nest into our own terms. */
 function translate(error: unknown): unknown {
   if (isSparkleError(error)) return error;
-  const code = (error as { code?: unknown } | null)?.code;
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || code === 'FST_REQ_FILE_TOO_LARGE')
-    return new BodyTooLargeError();
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
-    return new MediaTypeUnsupportedError([
-      'application/json',
-      'text/markdown',
-      'text/plain',
-      'multipart/form-data',
-    ]);
   const status =
-    error instanceof HttpException ? error.getStatus() : (error as { statusCode?: number })?.statusCode;
+    error instanceof HttpException
+      ? error.getStatus()
+      : (error as { statusCode?: number } | null)?.statusCode;
+  if (status === 413) return new BodyTooLargeError();
+  if (status === 415) return new MediaTypeUnsupportedError(BODY_TYPES);
   if (status === 404) return new NotFoundError('The route');
   if (status !== undefined && status >= 400 && status < 500)
     return new RequestInvalidError([], error instanceof Error ? error.message : undefined);

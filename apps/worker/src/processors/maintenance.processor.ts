@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { SemanticCache } from '@sparkle/cache';
 import { StudyRecordPartitions } from '@sparkle/database';
 import { JobQueue, JobService } from '@sparkle/graphrag';
+import { TenantRegistry } from '@sparkle/runtime';
 import type { JobProcessor } from '../runner/job-processor.js';
 
 /** Months for which partitions are made ahead of time. */
@@ -8,7 +10,7 @@ const MONTHS_AHEAD = 3;
 /** A job that has not moved for this long may have been lost on its way to the queue. */
 const LOST_AFTER_MS = 60_000;
 
-/** Enqueues jobs that got lost between database and queue, and makes partitions ahead of time. */
+/** Enqueues jobs that got lost between database and queue, makes partitions, deletes expired answers. */
 @Injectable()
 export class MaintenanceProcessor implements JobProcessor<'maintenance'> {
   readonly queue = 'maintenance';
@@ -17,11 +19,14 @@ export class MaintenanceProcessor implements JobProcessor<'maintenance'> {
     @Inject(JobService) private readonly jobs: JobService,
     @Inject(JobQueue) private readonly jobQueue: JobQueue,
     @Inject(StudyRecordPartitions) private readonly partitions: StudyRecordPartitions,
+    @Inject(TenantRegistry) private readonly tenants: TenantRegistry,
+    @Inject(SemanticCache) private readonly answers: SemanticCache,
   ) {}
 
   async process(): Promise<void> {
     await this.recoverJobs(LOST_AFTER_MS);
     await this.partitions.ensure(MONTHS_AHEAD);
+    for (const { id } of await this.tenants.list()) await this.answers.removeExpired(id);
   }
 
   /** Enqueues every unfinished job that has not moved for `idleMs`; one that is queued already stays as it is. */

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Clock, channels, isSparkleError, TenantContext, type TenantId } from '@sparkle/contracts';
 import { JobQueues, payloadOf, RuntimeConfig } from '@sparkle/runtime';
-import { DelayedError, type Job } from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { JOB_PROCESSORS, type JobProcessor } from './job-processor.js';
 
 /** Jobs that belong to no tenant are counted under this name. */
@@ -35,6 +35,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       );
       worker.on('error', (error) => this.logger.warn(`${processor.queue}: ${error.message}`));
       worker.on('stalled', () => this.publish(processor.queue, SYSTEM, 'stalled', 0, 0));
+      worker.on('failed', (job, error) => void this.afterFailure(processor, job, error));
     }
   }
 
@@ -71,6 +72,16 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       }
       finish(attempt.isLast ? 'failed' : 'retried');
       throw error;
+    }
+  }
+
+  /** BullMQ fails a job by itself when its process has died too often: then nobody else says so. */
+  private async afterFailure(processor: JobProcessor, job: Job | undefined, error: Error): Promise<void> {
+    if (!job || !(error instanceof UnrecoverableError)) return;
+    try {
+      await processor.giveUp?.(payloadOf(processor.queue, job), error);
+    } catch (failure) {
+      this.logger.error(`${processor.queue} job ${job.id} could not be given up`, failure);
     }
   }
 

@@ -56,6 +56,8 @@ export interface CacheServiceDependencies {
 export class CacheService {
   private readonly parts: CacheParts;
   private readonly handles = new WeakMap<ScopeState, CacheNamespace>();
+  /** Defaults of namespaces, parsed once per object given. */
+  private readonly policies = new WeakMap<Partial<CachePolicy>, CachePolicy>();
 
   /** @throws CacheOptionsInvalidError */
   constructor(dependencies: CacheServiceDependencies, options: CacheCoreOptionsInput = {}) {
@@ -80,14 +82,7 @@ export class CacheService {
    */
   namespace(scope: CacheScope, defaults?: Partial<CachePolicy>): CacheNamespace {
     const checked = checkScope(scope);
-    if (defaults) {
-      const { policy } = this.parts.options;
-      return new CacheNamespace(
-        this.parts,
-        checked,
-        parseOptions(cachePolicySchema, { ...policy, ...defaults }),
-      );
-    }
+    if (defaults) return new CacheNamespace(this.parts, checked, this.policyOf(defaults));
     const state = this.parts.memory.scope(checked);
     let handle = this.handles.get(state);
     if (!handle) {
@@ -164,6 +159,15 @@ export class CacheService {
   close(): void {
     this.parts.link.close();
     this.parts.gateway.close();
+  }
+
+  private policyOf(defaults: Partial<CachePolicy>): CachePolicy {
+    let policy = this.policies.get(defaults);
+    if (!policy) {
+      policy = parseOptions(cachePolicySchema, { ...this.parts.options.policy, ...defaults });
+      this.policies.set(defaults, policy);
+    }
+    return policy;
   }
 
   private hear(message: BusMessage): void {

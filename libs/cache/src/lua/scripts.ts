@@ -30,21 +30,23 @@ function parseEntry(text: string, goneMs: number): StoredEntry {
   };
 }
 
-/** KEYS: versions, namespace mark, entries… */
+/**
+ * KEYS: versions, namespace mark, entries…
+ *
+ * Parsed by hand: this is the path of every hit of the second tier, where a schema costs more than the call.
+ */
 export const readEntries = defineScript<[], StoreReading>('read-entries-n', (reply) => {
-  const [sequence, ...fields] = parser(
-    'read-entries-n',
-    z.tuple([safeInteger]).rest(z.union([z.string(), z.number()])),
-  )(reply);
+  const unexpected = () => new CacheStoreError('Script read-entries-n gave an unexpected reply.');
+  if (!Array.isArray(reply) || reply.length % 2 === 0) throw unexpected();
+  const fields: readonly unknown[] = reply;
+  const sequence = Number(fields[0]);
+  if (!Number.isSafeInteger(sequence)) throw unexpected();
   const entries: (StoredEntry | undefined)[] = [];
-  for (let index = 0; index < fields.length; index += 2) {
+  for (let index = 1; index < fields.length; index += 2) {
     const text = fields[index];
     const goneMs = fields[index + 1];
-    entries.push(
-      typeof text === 'string' && text !== '' && typeof goneMs === 'number' && goneMs > 0
-        ? parseEntry(text, goneMs)
-        : undefined,
-    );
+    if (typeof text !== 'string' || typeof goneMs !== 'number') throw unexpected();
+    entries.push(text !== '' && goneMs > 0 ? parseEntry(text, goneMs) : undefined);
   }
   return { sequence, entries };
 });

@@ -30,7 +30,7 @@ export interface SemanticScope {
 
 export interface SemanticHit<Answer> {
   readonly answer: Answer;
-  /** `exact`: the same question, perhaps put differently. `semantic`: found by similarity. */
+  /** `exact`: the same question but for case, spacing and punctuation. `semantic`: the same put differently. */
   readonly tier: 'exact' | 'semantic';
   /** For {@link SemanticCache.reportBadHit}. */
   readonly entryId: string;
@@ -195,7 +195,7 @@ export class SemanticCache {
       return { cache: 'miss', answer: fresh.answer };
     }
     const same = this.running.get(inquiry.partition.id)?.get(inquiry.key);
-    if (same) return asJoined(await same.answer, 'exact') as AnswerResult<Answer>;
+    if (same) return asJoined(await same.answer, tierOf(inquiry.form, same.form)) as AnswerResult<Answer>;
     return this.answer(inquiry, loader, options.hardTimeoutMs ?? DEFAULT_HARD_TIMEOUT_MS);
   }
 
@@ -230,6 +230,14 @@ export class SemanticCache {
     await this.exactTier(checked).deleteByTag(documentTag(documentId));
     publishEvent({ tenantId: checked, namespace: NAMESPACE }, 'semantic', 'invalidated');
     return removed;
+  }
+
+  /**
+   * Deletes a tenant's expired answers, which are served no longer in any case. For a maintenance job.
+   * @returns how many were deleted
+   */
+  removeExpired(tenantId: TenantId): Promise<number> {
+    return this.dependencies.store.removeExpired(parseTenantId(tenantId));
   }
 
   /** Resolves when answers being stored in the background are stored. For shutdown. */
@@ -277,8 +285,8 @@ export class SemanticCache {
     return this.dependencies.cache.namespace({ tenantId, namespace: NAMESPACE });
   }
 
-  private serve({ partition }: Inquiry, value: ExactValue): SemanticHit<unknown> {
-    const tier = value.kind === 'answer' ? 'exact' : 'semantic';
+  private serve({ partition, form }: Inquiry, value: ExactValue): SemanticHit<unknown> {
+    const tier = tierOf(form, questionForm(value.question));
     publishEvent({ tenantId: partition.tenantId, namespace: NAMESPACE }, tier, 'hit');
     const { answer, entryId, question, similarity } = value;
     return { answer, tier, entryId, question, similarity };
@@ -472,6 +480,11 @@ export class SemanticCache {
     publishEvent({ tenantId: partition.tenantId, namespace: NAMESPACE }, 'semantic', 'set', { ttlMs });
     return { kind: 'answer', answer, question, documentIds, entryId, similarity: 1, ttlMs };
   }
+}
+
+/** Wordings with one canonical form share an entry; only the wording itself is an exact hit. */
+function tierOf(asked: QuestionForm, answered: QuestionForm): 'exact' | 'semantic' {
+  return asked.normalised === answered.normalised ? 'exact' : 'semantic';
 }
 
 function asJoined(result: AnswerResult<unknown>, tier: 'exact' | 'semantic'): AnswerResult<unknown> {

@@ -1,0 +1,28 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { JobQueues } from '@sparkle/runtime';
+import { MaintenanceProcessor } from '../processors/maintenance.processor.js';
+
+const MAINTENANCE_EVERY_MS = 60_000;
+const WARMUP_EVERY_MS = 300_000;
+
+/** Sets the repeated jobs up, and enqueues at once what an earlier process left behind. */
+@Injectable()
+export class Upkeep implements OnApplicationBootstrap {
+  private readonly logger = new Logger(Upkeep.name);
+
+  constructor(
+    @Inject(JobQueues) private readonly queues: JobQueues,
+    @Inject(MaintenanceProcessor) private readonly maintenance: MaintenanceProcessor,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    try {
+      await this.maintenance.recoverJobs(0);
+      await this.queues.repeat('maintenance', MAINTENANCE_EVERY_MS);
+      await this.queues.repeat('warmup', WARMUP_EVERY_MS);
+    } catch (error) {
+      // Every worker sets them up, and the next start recovers: a failure here must not keep a worker down.
+      this.logger.warn(`Upkeep could not be set up: ${String(error)}`);
+    }
+  }
+}
