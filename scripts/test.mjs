@@ -26,9 +26,9 @@ await main(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sparkle-test-'));
   const report = join(folder, 'report.json');
   try {
-    const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     await execute(tool('vitest'), ['run', ...reporters, ...excluded, ...process.argv.slice(2)], {
-      env: services?.env,
+      env: { NO_COLOR: '1', ...services?.env },
     });
   } finally {
     await services?.release();
