@@ -15,11 +15,6 @@ await main(async () => {
   const log = (text) => console.error(`bench: ${text} …`);
   await ensureDependencies(log);
   await ensureBuilt(log);
-  await execute(process.execPath, [
-    '--expose-gc',
-    '--import',
-    '@swc-node/register/esm-register',
-    file,
-    ...rest,
-  ]);
+  const args = ['--expose-gc', '--import', '@swc-node/register/esm-register', file, ...rest];
+  await execute(process.execPath, args, { env: { SWC_NODE_PROJECT: join(root, 'bench/tsconfig.json') } });
 });

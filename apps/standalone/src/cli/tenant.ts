@@ -5,12 +5,12 @@ import { parseEnvironment, TenantRegistry } from '@sparkle/runtime';
 import { readOptions, runCommand, UsageError } from './command.js';
 
 const USAGE = `npm run --silent tenant -- list
-       npm run --silent tenant -- set NAME [--plan JSON] [--status active|suspended]`;
+       npm run --silent tenant -- set NAME [--plan JSON] [--status active|suspended] (what is left out stays)`;
 
 await runCommand(async () => {
   const { values, positionals } = readOptions(USAGE, {
     plan: { type: 'string' },
-    status: { type: 'string', default: 'active' },
+    status: { type: 'string' },
   });
   const [action, name] = positionals;
   const { databaseUrl } = parseEnvironment(process.env, { embedded: true });
@@ -21,14 +21,20 @@ await runCommand(async () => {
     const registry = new TenantRegistry(database, false);
     if (action === 'list') {
       for (const tenant of await registry.list()) process.stdout.write(`${JSON.stringify(tenant)}\n`);
-    } else if (action === 'set' && name && (values.status === 'active' || values.status === 'suspended')) {
-      const plan = values.plan === undefined ? null : parsePlan(values.plan);
-      await registry.save({ id: parseTenantId(name), status: values.status, plan });
+    } else if (action === 'set' && name && isStatus(values.status)) {
+      await registry.save(parseTenantId(name), {
+        ...(values.plan === undefined ? {} : { plan: parsePlan(values.plan) }),
+        ...(values.status === undefined ? {} : { status: values.status }),
+      });
     } else throw new UsageError(`usage: ${USAGE}`);
   } finally {
     await database.close();
   }
 });
+
+function isStatus(status: string | undefined): status is 'active' | 'suspended' | undefined {
+  return status === undefined || status === 'active' || status === 'suspended';
+}
 
 function parsePlan(text: string) {
   let json: unknown;
