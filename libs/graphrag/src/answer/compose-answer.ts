@@ -1,5 +1,11 @@
 import type { TenantId } from '@sparkle/contracts';
-import { answerPrompt, type ChatModel, isUnsupportedAnswer, type TokenUsage, UNSUPPORTED_ANSWER } from '@sparkle/llm';
+import {
+  answerPrompt,
+  type ChatModel,
+  isUnsupportedAnswer,
+  type TokenUsage,
+  UNSUPPORTED_ANSWER,
+} from '@sparkle/llm';
 import { detectLanguage } from '../extract/entity-name.js';
 import { analyse } from '../index/analyse.js';
 import { splitSentences } from '../ingest/sentences.js';
@@ -110,9 +116,10 @@ function citationsOf(
   if (!source) return [];
   if (source.kind === 'chunk') {
     const { chunk } = source;
-    return [
-      citation(marker, chunk, bestSentence(chunk.text, `${request.question} ${sentencesAt(text, marker)}`)),
-    ];
+    const said = statementsAt(text, marker);
+    const verbatim = said.find((statement) => chunk.text.includes(statement));
+    const quote = verbatim ?? bestSentence(chunk.text, [request.question, ...said].join(' '));
+    return [citation(marker, chunk, quote)];
   }
   const inContext = new Map<string, Omit<RankedChunk, 'score'>>();
   for (const given of request.context.sources.values()) {
@@ -147,13 +154,16 @@ function citation(marker: string, chunk: Omit<RankedChunk, 'score'>, quote: stri
   };
 }
 
-/** The sentences of an answer that carry a marker, without markers. */
-function sentencesAt(text: string, marker: string): string {
-  return splitSentences(text)
-    .map(({ start, end }) => text.slice(start, end))
-    .filter((sentence) => sentence.includes(`[${marker}]`))
-    .join(' ')
-    .replace(/\[[PC]\d{1,4}\]/g, '');
+/** What an answer says right before a marker, sentence by sentence. */
+function statementsAt(text: string, marker: string): string[] {
+  const parts = text.split(/((?:\s?\[[PC]\d{1,4}\])+)/);
+  const statements: string[] = [];
+  for (let index = 0; index + 1 < parts.length; index += 2) {
+    if (!parts[index + 1]!.includes(`[${marker}]`)) continue;
+    const said = parts[index]!.trim();
+    statements.push(...splitSentences(said).map(({ start, end }) => said.slice(start, end).trim()));
+  }
+  return statements.filter((statement) => statement !== '');
 }
 
 /** The sentence of a text that shares most distinct terms with `wanted`, per square root of its length. */
@@ -163,6 +173,7 @@ function bestSentence(text: string, wanted: string): string {
   let bestScore = -1;
   for (const { start, end } of splitSentences(text)) {
     const sentence = text.slice(start, end);
+    if (/^#{1,6} /.test(sentence)) continue;
     const own = new Set(analyse(sentence));
     let shared = 0;
     for (const term of own) if (terms.has(term)) shared += 1;

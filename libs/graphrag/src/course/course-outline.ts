@@ -128,9 +128,8 @@ function relationSentence(
   concept: CourseConcept,
   edge: CourseConcept['relations'][number],
 ): string {
-  return sentence(
-    `${concept.name} ${edge.type.replaceAll('_', ' ')} ${nameOf(course, edge.concept)}: ${edge.reason}`,
-  );
+  const verb = edge.type === 'is_a' ? 'belongs to' : edge.type.replaceAll('_', ' ');
+  return sentence(`${concept.name} ${verb} ${nameOf(course, edge.concept)}: ${edge.reason}`);
 }
 
 function sentence(text: string): string {

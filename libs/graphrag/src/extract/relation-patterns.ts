@@ -10,7 +10,7 @@ const ARTICLE = '(?:an?|the|one of the)';
 /** A noun phrase of at most five words; the tail is trimmed by {@link nounPhrase}. */
 const PHRASE = "([\\p{L}\\p{N}][\\p{L}\\p{N}'’\\-]*(?: [\\p{L}\\p{N}][\\p{L}\\p{N}'’\\-]*){0,5})";
 const LIST =
-  "([\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,60}(?:, (?:and |or )?[\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,40}){0,6})";
+  "([\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,60}(?:, (?:and |or )?[\\p{L}\\p{N}][\\p{L}\\p{N}'’\\- ]{1,40}){0,6})(?![\\p{L}\\p{N}])";
 
 const IS_A = new RegExp(`^${PHRASE}(?: ?\\([^()]{0,80}\\))?,? (?:is|are|was|were) ${ARTICLE} ${PHRASE}`, 'u');
 const SUCH_AS = new RegExp(`${PHRASE},? (?:such as|including|like) ${LIST}`, 'gu');
@@ -55,7 +55,19 @@ const ZH_PREREQUISITE = new RegExp(
 );
 const ZH_PART = new RegExp(`^${ZH}(?:由${ZH}组成|包括${ZH}${ZH_END})`, 'u');
 
-/** Definitions, hypernyms, aliases and prerequisites in one sentence, English and Chinese. */
+const ZH_PERSON = '([\\p{Script=Han}·]{2,12}?)';
+const ZH_WORK = '[《「]([^《》「」\\n]{1,40})[》」]';
+const ZH_WRITTEN_BY = new RegExp(
+  `^${ZH_WORK}(?:是|由)(?:[\\p{Script=Han}]{0,6}的)?${ZH_PERSON}(?:所)?(?:写|创作|撰写|著|所著|编写)`,
+  'u',
+);
+const ZH_WROTE = new RegExp(`^${ZH_PERSON}(?:写了|写过|创作了|撰写了|著有|写下了?)${ZH_WORK}`, 'u');
+const ZH_BORN = new RegExp(
+  `^${ZH_PERSON}(?:[（(][^）)]{1,40}[）)])?(?:是[\\p{Script=Han}]{2,16})?[，,]?(?:\\d{4}年)?(?:出生于|生于|出生在)${ZH}${ZH_END}`,
+  'u',
+);
+
+/** Definitions, hypernyms, aliases, prerequisites, authors and birthplaces in one sentence, English and Chinese. */
 export function findPatternRelations(sentence: string): PatternRelation[] {
   const bounded = sentence.length > 1000 ? sentence.slice(0, 1000) : sentence;
   return /\p{Script=Han}/u.test(bounded) ? chineseRelations(bounded) : englishRelations(bounded);
@@ -122,6 +134,12 @@ function chineseRelations(sentence: string): PatternRelation[] {
   }
   const part = ZH_PART.exec(sentence);
   if (part) found.push({ source: part[2] ?? part[3], target: part[1]!, type: 'part_of', confidence: 0.6 });
+  const written = ZH_WRITTEN_BY.exec(sentence);
+  if (written) found.push({ source: written[2], target: written[1]!, type: 'wrote', confidence: 0.8 });
+  const wrote = ZH_WROTE.exec(sentence);
+  if (wrote) found.push({ source: wrote[1], target: wrote[2]!, type: 'wrote', confidence: 0.8 });
+  const born = ZH_BORN.exec(sentence);
+  if (born) found.push({ source: born[1], target: born[2]!, type: 'born_in', confidence: 0.8 });
   return found.filter(
     (relation) => !/^(?:这|那|它|他|她|其|该|此|如果|因为|所以)/.test(relation.source ?? ''),
   );
@@ -171,101 +189,14 @@ function lastNouns(raw: string): string | undefined {
   return kept.length === 0 ? undefined : kept.join(' ');
 }
 
+/** Where a list ends and a clause about it begins. */
+const CLAUSE = /,? \b(?:because|since|as|which|whose|where|when|while|so|if|in order|although|unless)\b.*$/iu;
+
 function listItems(raw: string): string[] {
   return raw
+    .replace(CLAUSE, '')
     .split(/, (?:and |or )?| and | or /)
     .map((item) => item.trim())
     .filter((item) => item !== '')
     .slice(0, 8);
-}
-
-const SKIPPED = new Set(
-  (
-    'a an the is are was were be been being has have had does do did will would can could may might also then ' +
-    'currently later first originally formerly mainly mostly its his her their very only just to who which that ' +
-    'and he she it they'
-  ).split(' '),
-);
-const PREPOSITIONS = new Set(
-  'in on at by of for from to with as into under against during near through'.split(' '),
-);
-const VERB = /(?:ed|es|s|ing|en)$/;
-const IRREGULAR = new Set(
-  (
-    'is are was were has have had born won wrote made led began became become sold built held left met sang sung ' +
-    'gave got grew know known ran run saw set shot spent stood taught told took went found bought fought died ' +
-    'star starred wed flow flows lie lies lay'
-  ).split(' '),
-);
-
-/**
- * The relation that the words between two names of a sentence express: a lower-case verb phrase such as
- * `born_in`, `capital_of`, `directed_by`, or `related_to` when there is none.
- */
-export function relationBetween(between: string): { type: string; confidence: number } {
-  const plain = between.replace(/\([^)]*\)/g, ' ').trim();
-  const none = { type: 'related_to', confidence: 0.3 };
-  if (plain.length > 90 || /[;:.。；：]/.test(plain)) return none;
-  const chinese = chineseRelationBetween(plain);
-  if (chinese) return chinese;
-  const words = plain.toLowerCase().match(/[a-z]+/g) ?? [];
-  if (words.length === 0 || words.length > 9) return none;
-  const verbs = words.some((word) => IRREGULAR.has(word) || (word.length > 3 && VERB.test(word)));
-  const last = words.at(-1)!;
-  if (!verbs && !(words.length <= 4 && PREPOSITIONS.has(last) && words.length > 1)) {
-    return words.length === 1 && (last === 'of' || last === 'in')
-      ? { type: last === 'of' ? 'of' : 'located_in', confidence: 0.4 }
-      : none;
-  }
-  const kept = words.filter((word) => !SKIPPED.has(word) || (word === last && PREPOSITIONS.has(word)));
-  if (kept.length === 0)
-    return words.some((word) => /^(?:is|are|was|were)$/.test(word))
-      ? { type: 'is_a', confidence: 0.5 }
-      : none;
-  if (kept.every((word) => PREPOSITIONS.has(word))) return none;
-  const phrase = kept.length > 4 ? [...kept.slice(0, 3), last] : kept;
-  return { type: phrase.join('_').slice(0, 60), confidence: words.length <= 5 ? 0.7 : 0.5 };
-}
-
-const PARTICIPLE =
-  /\b(\p{Ll}+(?:ed|en|wn)|born|made|set|led|built|sung|held|sold|won) (by|in|at|on|for|from|as|to|with) (?:the |an? )?$/u;
-
-/**
- * The participle phrase right before a name in a sentence that says what its subject is:
- * `X is a 2021 film directed by ` gives `directed_by`. Undefined without one.
- */
-export function participleBefore(fromSubject: string): string | undefined {
-  if (
-    fromSubject.length > 200 ||
-    !/^[^.;]{0,60}?\b(?:is|are|was|were) (?:an?|the|one of)\b/.test(fromSubject)
-  )
-    return undefined;
-  const match = PARTICIPLE.exec(fromSubject.slice(-40));
-  return match ? `${match[1]}_${match[2]}` : undefined;
-}
-
-/** A date is when something happened, never what something is: other verbs than `…_in` and the like are dropped. */
-export function relationToDate(type: string): boolean {
-  return type !== 'located_in' && /_(?:in|on|at|from|to|since|by|until|during)$/.test(type);
-}
-
-const ZH_VERBS: readonly (readonly [RegExp, string])[] = [
-  [/出生于|生于/, 'born_in'],
-  [/位于|坐落于/, 'located_in'],
-  [/属于/, 'belongs_to'],
-  [/包括|包含/, 'includes'],
-  [/用于|应用于/, 'used_in'],
-  [/依赖|基于/, 'depends_on'],
-  [/提出|发明|创立|创建/, 'proposed'],
-  [/毕业于/, 'graduated_from'],
-  [/导演|执导/, 'directed'],
-  [/创作|撰写|写/, 'wrote'],
-  [/^是一[种个类门项]/, 'is_a'],
-];
-
-function chineseRelationBetween(between: string): { type: string; confidence: number } | undefined {
-  if (!/\p{Script=Han}/u.test(between)) return undefined;
-  if (between.length > 20) return { type: 'related_to', confidence: 0.3 };
-  for (const [pattern, type] of ZH_VERBS) if (pattern.test(between)) return { type, confidence: 0.6 };
-  return { type: 'related_to', confidence: 0.3 };
 }

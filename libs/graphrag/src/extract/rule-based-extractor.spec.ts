@@ -71,6 +71,36 @@ describe('English relations', () => {
     expect(triples('She was born in Warsaw.', 'Marie Curie')).toContain('Marie Curie born_in Warsaw');
   });
 
+  it.each([
+    ['It was founded in 1931 by Marta Kessler.', 'Veldhoven Observatory founded_by Marta Kessler'],
+    ['It was founded in 1931 by Marta Kessler.', 'Veldhoven Observatory founded_in 1931'],
+    ['The observatory operates the Orion Refractor.', 'Veldhoven Observatory operates Orion Refractor'],
+    [
+      'Marta Kessler was born in Graz. She studied physics under Ludwig Hartmann.',
+      'Marta Kessler studied_physics_under Ludwig Hartmann',
+    ],
+    ['The Orion Refractor was built by Steinmann Optics in 1938.', 'Orion Refractor built_in 1938'],
+  ])('knows what %s is about: %s', (text, triple) => {
+    expect(triples(text, 'Veldhoven Observatory')).toContain(triple);
+  });
+
+  it('forgets the subject of a sentence at the end of its paragraph', () => {
+    expect(triples('Marta Kessler was born in Graz.\n\nIt was built in Jena.', 'Orion')).toContain(
+      'Orion built_in Jena',
+    );
+  });
+
+  it('reads a pronoun below a heading as what the heading names', () => {
+    const { relations } = extractByRules({
+      documentTitle: 'Course',
+      headings: ['Course', 'Gradient descent'],
+      text: 'It requires Calculus.',
+    });
+    expect(relations).toContainEqual(
+      expect.objectContaining({ source: 'Gradient descent', type: 'requires', target: 'Calculus' }),
+    );
+  });
+
   it('gives names without a verb between them a weak relation, with the sentence as the statement', () => {
     const relation = extract('Alan Turing, Princeton.').relations.find(
       ({ source }) => source === 'Alan Turing',
@@ -88,6 +118,9 @@ describe('Chinese', () => {
     ['支持向量机是一种监督学习模型。', '支持向量机 is_a 监督学习模型'],
     ['学习支持向量机之前，需要先掌握线性代数。', '线性代数 prerequisite_of 支持向量机'],
     ['梯度下降是反向传播的基础。', '梯度下降 prerequisite_of 反向传播'],
+    ['《静夜思》是李白写的一首诗。', '李白 wrote 静夜思'],
+    ['李白写了《静夜思》。', '李白 wrote 静夜思'],
+    ['李白是唐代诗人，出生于碎叶城。', '李白 born_in 碎叶城'],
   ])('%s states %s', (text, triple) => {
     expect(triples(text)).toContain(triple);
   });
@@ -154,5 +187,17 @@ describe('PreparedExtractor', () => {
   it('falls back for other passages', async () => {
     const other = { ...request, text: 'Neil Peart was born in Hamilton.' };
     expect(await prepared.extract(other)).toEqual(await new RuleBasedExtractor().extract(other));
+  });
+
+  it('believes a stated prerequisite only between concepts that are known, and not what stands in its reason', async () => {
+    const known = new NameDictionary();
+    for (const [id, name] of ['Backpropagation', 'calculus'].entries()) known.add(name, id);
+    const text = 'Backpropagation requires calculus and some patience, because training needs derivatives.';
+    const { relations } = extractByRules({ documentTitle: 'Notes', headings: [], text, known });
+    const stated = relations.filter(({ type }) => type === 'prerequisite_of');
+    expect(stated.map(({ source, confidence }) => [source.toLowerCase(), confidence >= 0.8])).toEqual([
+      ['calculus', true],
+      ['patience', false],
+    ]);
   });
 });

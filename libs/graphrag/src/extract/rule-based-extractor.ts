@@ -4,16 +4,20 @@ import { findChineseSpans, findGlosses } from './chinese-spans.js';
 import { type EntitySpan, findEnglishSpans } from './english-spans.js';
 import { isAcronymOf, normaliseEntityName } from './entity-name.js';
 import type { ExtractionRequest, Extractor } from './extractor.port.js';
-import { nameUnits } from './name-dictionary.js';
+import { type NameDictionary, nameUnits } from './name-dictionary.js';
 import {
-  findPatternRelations,
   participleBefore,
+  prepositionOnly,
   relationBetween,
   relationToDate,
-} from './relation-patterns.js';
+  verbOfRelation,
+} from './relation-between.js';
+import { findPatternRelations, type PatternRelation } from './relation-patterns.js';
 
 /** A title's weight among its passage's mentions. */
 const TITLE_MENTIONS = 4;
+/** Below what learning paths follow by default. */
+const UNSURE_PREREQUISITE = 0.7;
 const MAX_ENTITIES = 200;
 const MAX_RELATIONS = 400;
 /** A sentence with more names than this is a list: its neighbours are not related pairwise. */
@@ -53,6 +57,11 @@ export function extractByRules(request: Omit<ExtractionRequest, 'tenantId' | 'si
 
   const sentences = splitSentences(text);
   const relations = new RelationGatherer();
+  const reader = new SentenceReader(text, gathered, relations, {
+    title,
+    heading: request.headings.length > 0 ? gathered.keyOf(request.headings.at(-1)!) : undefined,
+    known: request.known,
+  });
   const spans = findSpans(request, sentences);
   let at = 0;
   for (const sentence of sentences) {
@@ -61,7 +70,7 @@ export function extractByRules(request: Omit<ExtractionRequest, 'tenantId' | 'si
       if (spans[at]!.start >= sentence.start) inside.push(spans[at]!);
       at += 1;
     }
-    readSentence(text, sentence, inside, title, gathered, relations);
+    reader.read(sentence, inside);
   }
   return { entities: gathered.result(), relations: relations.result(gathered) };
 }
@@ -93,56 +102,121 @@ interface FoundMention {
   readonly date: boolean;
 }
 
-function readSentence(
-  text: string,
-  sentence: TextSpan,
-  spans: readonly EntitySpan[],
-  title: string | undefined,
-  entities: EntityGatherer,
-  relations: RelationGatherer,
-): void {
-  const statement = text.slice(sentence.start, sentence.end).replace(/\s+/g, ' ');
-  const found: FoundMention[] = [];
-  for (const span of spans) {
-    const key = entities.add(span.name, span.type, span.confidence, 1);
-    if (key !== undefined) found.push({ key, start: span.start, end: span.end, date: span.type === 'date' });
-  }
-  readAcronyms(text, found, entities);
+/** A pronoun, or a demonstrative whose noun stands for something named before. */
+const PRONOUN = /^(?:(?:He|She|It|They|His|Her|Its|Their)\b|[他她它其])/;
+const DEMONSTRATIVE = /^(?:(?:The|This)\b|[这该])/;
 
-  for (const relation of findPatternRelations(statement)) {
-    const source =
-      relation.source === undefined
-        ? title
-        : entities.add(relation.source, 'concept', relation.confidence, 1);
-    const target = entities.add(relation.target, 'concept', relation.confidence, 1);
-    if (source === undefined || target === undefined || source === target) continue;
-    if (relation.type === 'also_known_as') entities.alias(source, relation.target);
-    else relations.add(source, target, relation.type, statement, relation.confidence);
-  }
-  if (found.length > MAX_ENTITIES_IN_SENTENCE) return;
+/** Reads the sentences of one passage in order and remembers what a pronoun would stand for. */
+class SentenceReader {
+  /** Subject of the sentence before, in the same paragraph. */
+  private topic: string | undefined;
+  private lastEnd = 0;
 
-  let previous: { key: string; end: number } | undefined;
-  const opening = text.slice(sentence.start, sentence.start + 24);
-  const pronoun = /^(?:He|She|It|They|His|Her|Its|Their|This|The)\b|^[他她它其这该]/.exec(opening);
-  if (pronoun && title !== undefined) previous = { key: title, end: sentence.start + pronoun[0].length };
-  const subject = previous ?? found[0];
-  for (const mention of found) {
-    if (previous && mention.start < previous.end) continue;
-    if (previous && previous.key !== mention.key) {
-      const between = text.slice(previous.end, mention.start);
-      const { type, confidence } = relationBetween(between);
-      if (mention.date && !relationToDate(type))
-        relations.add(previous.key, mention.key, 'related_to', statement, 0.3);
-      else relations.add(previous.key, mention.key, type, statement, confidence);
+  constructor(
+    private readonly text: string,
+    private readonly entities: EntityGatherer,
+    private readonly relations: RelationGatherer,
+    private readonly about: {
+      readonly title: string | undefined;
+      readonly heading: string | undefined;
+      readonly known: NameDictionary | undefined;
+    },
+  ) {}
+
+  read(sentence: TextSpan, spans: readonly EntitySpan[]): void {
+    const { text, entities, relations } = this;
+    const { title } = this.about;
+    if (/\n\s*\n/.test(text.slice(this.lastEnd, sentence.start))) this.topic = undefined;
+    this.lastEnd = sentence.end;
+    const statement = text.slice(sentence.start, sentence.end).replace(/\s+/g, ' ');
+    const found: FoundMention[] = [];
+    for (const span of spans) {
+      const key = entities.add(span.name, span.type, span.confidence, 1);
+      if (key !== undefined)
+        found.push({ key, start: span.start, end: span.end, date: span.type === 'date' });
     }
-    if (subject && subject.key !== mention.key && subject.end < mention.start) {
-      const participle = participleBefore(text.slice(subject.end, mention.start));
-      if (participle !== undefined) relations.add(subject.key, mention.key, participle, statement, 0.65);
+    readAcronyms(text, found, entities);
+
+    const antecedent = this.topic ?? this.about.heading ?? title;
+    for (const relation of findPatternRelations(statement)) {
+      const source =
+        relation.source === undefined
+          ? antecedent
+          : entities.add(relation.source, 'concept', relation.confidence, 1);
+      const target = entities.add(relation.target, 'concept', relation.confidence, 1);
+      if (source === undefined || target === undefined || source === target) continue;
+      if (relation.type === 'also_known_as') entities.alias(source, relation.target);
+      else relations.add(source, target, relation.type, statement, this.belief(relation, source, target));
     }
-    if (title !== undefined && mention.key !== title && previous?.key !== title) {
-      relations.add(title, mention.key, 'related_to', statement, 0.3);
+    if (found.length > MAX_ENTITIES_IN_SENTENCE) return;
+    this.relateNeighbours(sentence, statement, found, antecedent);
+    const opening = found[0];
+    if (
+      opening &&
+      !opening.date &&
+      /^(?:["“《'(]|(?:The|An?) )*$/u.test(text.slice(sentence.start, opening.start))
+    )
+      this.topic = opening.key;
+  }
+
+  /**
+   * A stated prerequisite counts for learning paths when both ends are concepts the tenant has already: what a
+   * sentence lists may be any noun.
+   */
+  private belief({ type, confidence }: PatternRelation, source: string, target: string): number {
+    const { known } = this.about;
+    if (type !== 'prerequisite_of') return confidence;
+    const both = known !== undefined && [source, target].every((key) => known.get(key).length > 0);
+    return both ? confidence : Math.min(confidence, UNSURE_PREREQUISITE);
+  }
+
+  private relateNeighbours(
+    sentence: TextSpan,
+    statement: string,
+    found: readonly FoundMention[],
+    antecedent: string | undefined,
+  ): void {
+    const { text, relations } = this;
+    const { title } = this.about;
+    const opening = text.slice(sentence.start, sentence.start + 24);
+    const pronoun = PRONOUN.exec(opening);
+    const demonstrative = pronoun ? null : DEMONSTRATIVE.exec(opening);
+    const stands = pronoun ?? demonstrative;
+    let previous: { key: string; end: number } | undefined =
+      stands && antecedent !== undefined
+        ? { key: antecedent, end: sentence.start + stands[0].length }
+        : undefined;
+    const subject = previous ?? found[0];
+    let chain: { readonly source: string; readonly verb: string } | undefined;
+    for (const [index, mention] of found.entries()) {
+      if (previous && mention.start < previous.end) continue;
+      const between = previous && text.slice(previous.end, mention.start);
+      if (previous && between !== undefined && previous.key !== mention.key) {
+        const subjectNoun = demonstrative !== null && index === 0;
+        const { type, confidence } = relationBetween(between, { subjectNoun });
+        const dated = !mention.date || relationToDate(type);
+        relations.add(
+          previous.key,
+          mention.key,
+          dated ? type : 'related_to',
+          statement,
+          dated ? confidence : 0.3,
+        );
+        const verb = dated ? verbOfRelation(type) : undefined;
+        const preposition = prepositionOnly(between);
+        if (verb !== undefined) chain = { source: previous.key, verb };
+        else if (chain && preposition !== undefined && chain.source !== mention.key) {
+          relations.add(chain.source, mention.key, `${chain.verb}_${preposition}`, statement, 0.65);
+        } else chain = undefined;
+      }
+      if (subject && subject.key !== mention.key && subject.end < mention.start) {
+        const participle = participleBefore(text.slice(subject.end, mention.start));
+        if (participle !== undefined) relations.add(subject.key, mention.key, participle, statement, 0.65);
+      }
+      if (title !== undefined && mention.key !== title && previous?.key !== title)
+        relations.add(title, mention.key, 'related_to', statement, 0.3);
+      previous = mention;
     }
-    previous = mention;
   }
 }
 
@@ -188,6 +262,12 @@ class EntityGatherer {
     if (this.byKey.size >= MAX_ENTITIES) return undefined;
     this.byKey.set(key, { name: name.trim(), type, confidence, mentions, aliases: new Map() });
     return key;
+  }
+
+  /** The key of a name that was added. */
+  keyOf(name: string): string | undefined {
+    const key = this.resolve(normaliseEntityName(name));
+    return this.byKey.has(key) ? key : undefined;
   }
 
   alias(key: string, name: string): void {

@@ -1,3 +1,4 @@
+import { normaliseEntityName } from '../extract/entity-name.js';
 import { NameDictionary } from '../extract/name-dictionary.js';
 import type {
   SnapshotChunk,
@@ -11,6 +12,9 @@ import { analyse } from './analyse.js';
 import { buildCsr, type Csr } from './csr.js';
 import { LexicalIndex } from './lexical-index.js';
 import { buildWalk, type Walk } from './walk.js';
+
+/** Type of an edge of which only is known that its ends occur together. */
+export const UNSTATED_RELATION = 'related_to';
 
 /**
  * One tenant's graph at one version, immutable. Nodes, edges and chunks are numbered from zero in the order of
@@ -50,6 +54,8 @@ export interface GraphSnapshot {
   readonly nodeNames: LexicalIndex;
   /** Names and aliases of nodes; owners are node numbers. */
   readonly names: NameDictionary;
+  /** Nodes that are titles of documents and of which nothing else is stated. */
+  readonly titleNodes: ReadonlySet<number>;
   readonly walk: Walk;
   /** Approximate size in memory. */
   readonly bytes: number;
@@ -131,6 +137,7 @@ export function buildSnapshot(rows: SnapshotRows): GraphSnapshot {
     facts,
     nodeNames,
     names,
+    titleNodes: findTitleNodes(chunks, names, edges),
     walk,
   };
   return { ...snapshot, bytes: estimateBytes(snapshot) };
@@ -203,9 +210,25 @@ export function passageText(chunk: Pick<SnapshotChunk, 'documentTitle' | 'headin
 function factTerms(source: string, type: string, target: string, statement: string): string[] {
   const terms = analyse(statement);
   const seen = new Set(terms);
-  const relation = type === 'related_to' ? '' : type.replaceAll('_', ' ');
+  const relation = type === UNSTATED_RELATION ? '' : type.replaceAll('_', ' ');
   for (const term of analyse(`${source} ${relation} ${target}`)) if (!seen.has(term)) terms.push(term);
   return terms;
+}
+
+function findTitleNodes(
+  chunks: readonly SnapshotChunk[],
+  names: NameDictionary,
+  edges: GraphSnapshot['edges'],
+): Set<number> {
+  const titled = new Set<number>();
+  for (const title of new Set(chunks.map((chunk) => chunk.documentTitle)))
+    for (const node of names.get(normaliseEntityName(title))) titled.add(node);
+  edges.type.forEach((type, edge) => {
+    if (edges.typeNames[type] === UNSTATED_RELATION) return;
+    titled.delete(edges.source[edge]!);
+    titled.delete(edges.target[edge]!);
+  });
+  return titled;
 }
 
 /** By id, the last of equal ids winning. */
@@ -317,6 +340,7 @@ function estimateBytes(snapshot: Omit<GraphSnapshot, 'bytes'>): number {
     snapshot.facts.bytes +
     snapshot.nodeNames.bytes +
     snapshot.names.bytes +
+    32 * snapshot.titleNodes.size +
     snapshot.walk.bytes
   );
 }

@@ -102,7 +102,15 @@ function fitText(text: string, room: number, options: ContextOptions): string {
   }
   const joined = kept
     .sort((left, right) => left.order - right.order)
-    .map(({ sentence }) => sentence)
-    .join(' ');
+    .map(({ sentence }, index, all) => {
+      const before = all[index - 1]?.sentence;
+      if (before === undefined) return sentence;
+      return isHeading(before) || isHeading(sentence) ? `\n\n${sentence}` : ` ${sentence}`;
+    })
+    .join('');
   return options.countTokens(joined) <= room ? joined : '';
+}
+
+function isHeading(line: string): boolean {
+  return /^#{1,6}\s/.test(line);
 }

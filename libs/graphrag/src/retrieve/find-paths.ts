@@ -1,4 +1,4 @@
-import type { GraphSnapshot } from '../index/graph-snapshot.js';
+import { type GraphSnapshot, UNSTATED_RELATION } from '../index/graph-snapshot.js';
 import type { GraphPath, PathStep } from '../model.js';
 
 export interface PathOptions {
@@ -29,7 +29,7 @@ const UNSTATED_COST = 1.5;
  */
 export function edgeCost(snapshot: GraphSnapshot, edge: number, into: number, end: number): number {
   const { confidence, type, typeNames } = snapshot.edges;
-  const unstated = typeNames[type[edge]!] === 'related_to' ? UNSTATED_COST : 0;
+  const unstated = typeNames[type[edge]!] === UNSTATED_RELATION ? UNSTATED_COST : 0;
   const { offsets } = snapshot.nodeEdges;
   const hub = into === end ? 0 : HUB_SHARE * Math.log(Math.max(1, offsets[into + 1]! - offsets[into]!));
   return 1 - Math.log(Math.max(0.01, confidence[edge]!)) + unstated + hub;

@@ -1,5 +1,5 @@
 import { findEnglishSpans } from '../extract/english-spans.js';
-import { nameUnits } from '../extract/name-dictionary.js';
+import { type NameMatch, type NameUnit, nameUnits } from '../extract/name-dictionary.js';
 import { analyse, STOP_WORDS } from '../index/analyse.js';
 import type { GraphSnapshot } from '../index/graph-snapshot.js';
 import { topIndexes } from './flat-scores.js';
@@ -7,6 +7,8 @@ import { topIndexes } from './flat-scores.js';
 /** A node of the question; weights of one question's nodes are relative to each other. */
 export interface LinkedNode {
   readonly node: number;
+  /** Where the question names it, as a UTF-16 position. */
+  readonly place: number;
   readonly weight: number;
 }
 
@@ -17,11 +19,33 @@ export interface LinkedNode {
  */
 export function linkEntities(snapshot: GraphSnapshot, question: string): LinkedNode[] {
   const units = nameUnits(question);
-  const weights = new Map<number, number>();
+  return linkMatches(snapshot, question, units, snapshot.names.findAll(units));
+}
+
+/**
+ * {@link linkEntities} with lower-case plurals read as singulars where nothing is named as written. Kept apart, for
+ * a plural is certain enough to explain relations but measurably worsens the ranking of passages.
+ */
+export function linkPlurals(snapshot: GraphSnapshot, question: string): LinkedNode[] {
+  const units = nameUnits(question);
+  const singular = units.map((unit) => ({ ...unit, text: singularOf(question, unit) }));
+  const matches = [...snapshot.names.findAll(units), ...snapshot.names.findAll(singular)];
+  matches.sort((left, right) => left.first - right.first || right.last - left.last);
+  return linkMatches(snapshot, question, units, matches);
+}
+
+function linkMatches(
+  snapshot: GraphSnapshot,
+  question: string,
+  units: readonly NameUnit[],
+  matches: readonly NameMatch[],
+): LinkedNode[] {
+  const linkedNodes = new Map<number, LinkedNode>();
   let coveredTo = 0;
-  for (const match of snapshot.names.findAll(units)) {
+  for (const match of matches) {
     if (match.last <= coveredTo) continue;
-    const surface = question.slice(units[match.first]!.start, units[match.last - 1]!.end);
+    const place = units[match.first]!.start;
+    const surface = question.slice(place, units[match.last - 1]!.end);
     const single = match.last - match.first === 1;
     if (single && STOP_WORDS.has(match.key)) continue;
     const lowerCase = /^[\p{Ll}]/u.test(surface) && !units[match.first]!.cjk;
@@ -32,10 +56,20 @@ export function linkEntities(snapshot: GraphSnapshot, question: string): LinkedN
     coveredTo = match.last;
     for (const node of linked) {
       const weight = rarity(snapshot, node) / linked.length;
-      weights.set(node, Math.max(weights.get(node) ?? 0, weight));
+      const known = linkedNodes.get(node);
+      if (!known) linkedNodes.set(node, { node, place, weight });
+      else if (known.weight < weight) linkedNodes.set(node, { ...known, weight });
     }
   }
-  return [...weights].map(([node, weight]) => ({ node, weight }));
+  return [...linkedNodes.values()];
+}
+
+function singularOf(question: string, unit: NameUnit): string {
+  const { text } = unit;
+  if (unit.cjk || text.length < 4 || !/^\p{Ll}/u.test(question.slice(unit.start, unit.end))) return text;
+  if (/[^aeiou]ies$/.test(text)) return `${text.slice(0, -3)}y`;
+  if (/(?:ss|x|z|ch|sh)es$/.test(text)) return text.slice(0, -2);
+  return /[^sui]s$/.test(text) ? text.slice(0, -1) : text;
 }
 
 /** Of the best node's score, what another node needs to be taken for the same name. */
@@ -65,7 +99,7 @@ export function linkUnmatchedNames(snapshot: GraphSnapshot, question: string): L
       const shared = terms.filter((term) => own.has(term)).length;
       if (scores[node]! < CLOSE_SCORE * scores[close[0]!]! || shared < 2 || shared * 2 < terms.length)
         continue;
-      linked.push({ node, weight: rarity(snapshot, node) / close.length });
+      linked.push({ node, place: span.start, weight: rarity(snapshot, node) / close.length });
     }
   }
   return linked;

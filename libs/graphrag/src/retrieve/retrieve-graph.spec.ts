@@ -182,6 +182,23 @@ describe('buildContext', () => {
     expect(counted).toBeLessThanOrEqual(tokenBudget);
   });
 
+  it('keeps headings on lines of their own where a passage is cut', () => {
+    const text = `## Random forest\n\nA random forest averages trees. ${'Filler words stand here. '.repeat(40)}`;
+    const chunk = {
+      chunkId: 'c',
+      documentId: 'd',
+      documentTitle: 'Trees',
+      headings: [],
+      text,
+      tokens: countTokens(text),
+      score: 1,
+    };
+    const result = { strategy: 'plain', chunks: [chunk], paths: [], linked: [], durationMs: 0 } as const;
+    const question = 'What is a random forest?';
+    const { passages } = buildContext(result, { question, countTokens, tokenBudget: 60 });
+    expect(passages[0]!.text).toMatch(/^## Random forest\n\nA random forest averages trees\./);
+  });
+
   it('gives paths before chunks, maps every marker to its source and repeats no passage', async () => {
     const result = await retrieveGraph(snapshot, { question: QUESTION }, dependencies);
     const doubled: RetrievalResult = {
@@ -292,7 +309,7 @@ describe('runRetrievalEval', () => {
       data: 'tiny',
       system: 'graph',
       metric: 'recall@5',
-      value: 1,
+      value: 100,
       n: 1,
     });
     expect(Object.keys(gain)).toEqual(['recall@2', 'recall@5', 'recall@10']);

@@ -1,17 +1,17 @@
-import { normaliseEntityName } from '../extract/entity-name.js';
 import { analyse } from '../index/analyse.js';
 import type { GraphSnapshot } from '../index/graph-snapshot.js';
-import type { GraphPath, RetrievalResult } from '../model.js';
-import { describePath, shortestPaths } from './find-paths.js';
+import type { RetrievalResult } from '../model.js';
 import { flatScores, rankChunks, topIndexes } from './flat-scores.js';
 import {
   type LinkedFact,
   type LinkedNode,
   linkEntities,
+  linkPlurals,
   linkUnmatchedNames,
   rarity,
 } from './link-entities.js';
 import { personalisedPageRank } from './page-rank.js';
+import { questionPaths } from './question-paths.js';
 import { DEFAULT_CHUNK_LIMIT, type RetrievalDependencies, type RetrievalQuery } from './retrieval-query.js';
 import { retrievePlain } from './retrieve-plain.js';
 
@@ -29,18 +29,12 @@ const FLAT_SHARE = 0.3;
 /** Ranks below this are all the same to the logarithm. */
 const RANK_FLOOR = 1e-7;
 
-/** Nodes of highest rank that paths may walk through. */
-const SUBGRAPH_NODES = 400;
-const PATH_ENDS = 4;
-const PATHS_PER_PAIR = 2;
-const MAX_PATHS = 6;
-
 /**
  * Retrieval over the graph. The question's entities (by name), the stated edges that match its words (BM25), and
  * faintly the best flat passages seed a personalised PageRank over nodes and chunks; rarely mentioned nodes seed
  * more. A chunk's score is 0.3 of the flat score and 0.7 of the logarithm of its rank, scaled to `[0, 1]`. After
- * Gutiérrez et al., HippoRAG 2 (2025), with lexical instead of dense linking. Paths connect the linked entities
- * within the nodes of highest rank. A question of which nothing is in the graph is answered by
+ * Gutiérrez et al., HippoRAG 2 (2025), with lexical instead of dense linking. Paths are those of
+ * {@link questionPaths}; names linked by similarity count there only when nothing is linked in full. A question of which nothing is in the graph is answered by
  * {@link retrievePlain}, and the result's `strategy` says so.
  */
 export async function retrieveGraph(
@@ -63,18 +57,17 @@ export async function retrieveGraph(
   });
   const chunks = rankChunks(snapshot, joinScores(snapshot, flat, rank), query.limit ?? DEFAULT_CHUNK_LIMIT);
 
-  const linked = strongest([...named, ...similar]);
-  const paths = connectEntities(
-    snapshot,
-    rank,
-    linked,
-    chunks.slice(0, 3).map((chunk) => chunk.documentTitle),
-    factScores,
-  );
+  const certain = linkPlurals(snapshot, query.question);
+  const linked = strongest([...certain, ...similar]);
   return {
     strategy: 'graph',
     chunks,
-    paths: withFacts(snapshot, paths, facts),
+    paths: questionPaths(snapshot, {
+      question: query.question,
+      linked: certain.length > 0 ? certain : similar,
+      factScores,
+      rank,
+    }),
     linked: linked.map(({ node, weight }) => {
       const { id, name } = snapshot.nodes[node]!;
       return { id, name, weight };
@@ -143,56 +136,4 @@ function strongest(linked: readonly LinkedNode[]): LinkedNode[] {
     if (!known || known.weight < entry.weight) byNode.set(entry.node, entry);
   }
   return [...byNode.values()].sort((left, right) => right.weight - left.weight || left.node - right.node);
-}
-
-/** Paths between the linked entities, then from them to what the best passages are about. */
-function connectEntities(
-  snapshot: GraphSnapshot,
-  rank: Float64Array,
-  linked: readonly LinkedNode[],
-  titles: readonly string[],
-  factScores: Float32Array,
-): GraphPath[] {
-  const ends = linked.slice(0, PATH_ENDS).map(({ node }) => node);
-  const within = new Set(topIndexes(rank.subarray(0, snapshot.walk.nodeCount), SUBGRAPH_NODES));
-  const subjects = titles.flatMap((title) => snapshot.names.get(normaliseEntityName(title)).slice(0, 1));
-  const pairs: [number, number, number][] = [];
-  for (let left = 0; left < ends.length; left += 1) {
-    for (let right = left + 1; right < ends.length; right += 1)
-      pairs.push([ends[left]!, ends[right]!, PATHS_PER_PAIR]);
-  }
-  for (const end of ends) for (const subject of subjects) pairs.push([end, subject, 1]);
-
-  const paths: GraphPath[] = [];
-  const seen = new Set<string>();
-  for (const [from, to, count] of pairs) {
-    for (const found of shortestPaths(snapshot, from, to, { count, within })) {
-      const forward = found.nodes.join();
-      if (paths.length >= MAX_PATHS || seen.has(forward) || seen.has([...found.nodes].reverse().join()))
-        continue;
-      seen.add(forward);
-      paths.push(describePath(snapshot, found, (row) => factScores[row]!));
-    }
-    if (paths.length >= MAX_PATHS) break;
-  }
-  return paths;
-}
-
-/** Fills up with the linked facts as paths of one step. */
-function withFacts(
-  snapshot: GraphSnapshot,
-  paths: readonly GraphPath[],
-  facts: readonly LinkedFact[],
-): GraphPath[] {
-  const all = [...paths];
-  const walked = new Set(paths.flatMap((path) => path.steps.map((step) => step.edgeId)));
-  for (const { row } of facts) {
-    const edge = snapshot.evidence.edge[row]!;
-    if (all.length >= MAX_PATHS) break;
-    if (walked.has(snapshot.edges.ids[edge]!)) continue;
-    walked.add(snapshot.edges.ids[edge]!);
-    const nodes = [snapshot.edges.source[edge]!, snapshot.edges.target[edge]!];
-    all.push(describePath(snapshot, { nodes, edges: [edge] }, (other) => (other === row ? 1 : 0)));
-  }
-  return all;
 }

@@ -2,23 +2,50 @@ import { detectLanguage, type TextLanguage } from '../extract/entity-name.js';
 import type { GraphSnapshot } from '../index/graph-snapshot.js';
 import type { GraphPath } from '../model.js';
 
+/** Relations as they stand between their two ends in a Chinese sentence; others are only called related. */
 const CHINESE_RELATIONS: Readonly<Record<string, string>> = {
   prerequisite_of: '先修于',
-  is_a: '是一种',
-  part_of: '属于',
-  related_to: '相关',
-  used_in: '用于',
-  located_in: '位于',
-  born_in: '出生于',
+  requires: '需要',
   depends_on: '依赖',
-  includes: '包括',
+  is_a: '是一种',
+  kind_of: '是一种',
+  variant_of: '是一种',
+  type_of: '是一种',
+  form_of: '是一种',
+  part_of: '属于',
   belongs_to: '属于',
+  includes: '包括',
+  contains: '包含',
+  uses: '使用',
+  used_in: '用于',
+  used_for: '用于',
+  contrasts_with: '不同于',
+  extends: '扩展了',
+  generalises: '推广了',
+  based_on: '基于',
+  leads_to: '导致',
+  causes: '导致',
+  reduces: '减轻',
+  prevents: '防止',
+  located_in: '位于',
+  based_in: '总部位于',
+  born_in: '出生于',
+  died_in: '逝世于',
+  founded_by: '的创立者是',
+  founded_in: '创立于',
+  built_by: '的建造者是',
+  built_in: '建造于',
+  written_by: '的作者是',
+  invented_by: '的发明者是',
+  proposed_by: '的提出者是',
   proposed: '提出',
+  wrote: '创作',
   directed: '执导',
   directed_by: '导演是',
-  wrote: '创作',
   graduated_from: '毕业于',
+  operates: '运营',
 };
+const CHINESE_UNSTATED = '相关';
 
 /** How a node is called in a text of the given language. */
 export type NodeNaming = (nodeId: string, name: string) => string;
@@ -43,10 +70,14 @@ export function verbalisePath(
   if (!first) return '';
   return path.steps.reduce(
     (text, step) => {
-      const relation = language === 'zh' ? (CHINESE_RELATIONS[step.type] ?? step.type) : step.type;
+      const relation = language === 'zh' ? chineseRelation(step.type) : step.type;
       const name = naming(step.toId, step.to);
       return step.reversed ? `${text} ←[${relation}]— ${name}` : `${text} —[${relation}]→ ${name}`;
     },
     naming(first.id, first.name),
   );
+}
+
+function chineseRelation(type: string): string {
+  return CHINESE_RELATIONS[type] ?? (/\p{Script=Han}/u.test(type) ? type : CHINESE_UNSTATED);
 }

@@ -80,7 +80,7 @@ describe('an answer of the local model', () => {
 
   it('puts the path between two things into words first', async () => {
     expect(await answer('How does supervised learning relate to deep learning?', COURSE)).toMatch(
-      /^Supervised learning relates to deep learning through: supervised learning is a prerequisite of neural networks, which is a prerequisite of deep learning\. \[p1\]/u,
+      /^Supervised learning relates to deep learning through: supervised learning is a prerequisite of neural networks, which are a prerequisite of deep learning\. \[p1\]/u,
     );
     expect(await answer('监督学习和深度学习有什么关系？', COURSE)).toMatch(
       /^Supervised learning与Deep learning的联系是：.+先修内容。 \[p1\]/u,

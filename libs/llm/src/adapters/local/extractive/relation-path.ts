@@ -60,24 +60,65 @@ const PHRASES: Readonly<Record<string, { readonly en: string; readonly zh: strin
   author_of: { en: 'is the author of', zh: '$1是$2的作者' },
   member_of: { en: 'is a member of', zh: '$1是$2的成员' },
   works_for: { en: 'works for', zh: '$1任职于$2' },
+  contrasts_with: { en: 'contrasts with', zh: '$1与$2形成对比' },
+  differs_from: { en: 'differs from', zh: '$1不同于$2' },
+  kind_of: { en: 'is a kind of', zh: '$1是一种$2' },
+  variant_of: { en: 'is a variant of', zh: '$1是$2的变体' },
   same_as: { en: 'is the same as', zh: '$1即$2' },
 };
-const PARTICIPLE = /^[a-z]+(?:ed|en|wn|rn|ught|lt)_(?:in|by|at|on|to|from|of|with|as|for|into)$/u;
-const NOUN_OF = /^[a-z]+(?:_[a-z]+)?_of$/u;
+const PARTICIPLE = /^[a-z]+(?:ed|en|wn|rn|ught|lt|de)_(?:in|by|at|on|to|from|of|with|as|for|into|under)$/u;
+const NOUN_AND_PREPOSITION = /^[a-z]+(?:_[a-z]+){0,2}_(?:of|in|for|from)$/u;
+const THIRD_PERSON = /^[a-z]+[^s]s(?:_|$)/u;
+/** Of these there may be several, so "a" stands before them. */
+const ONE_OF_MANY =
+  /^(?:variant|kind|type|form|member|part|case|special_case|subset|example|branch|generalisation)_/u;
 
-function phrase(type: string, language: AnswerLanguage): string {
-  const known = PHRASES[type]?.[language];
-  if (known) return known;
+type IsCommon = (word: string) => boolean;
+const NEVER_COMMON: IsCommon = () => false;
+
+function englishPhrase(type: string, plural: boolean): string {
+  const known = PHRASES[type]?.en;
+  const words = known ?? unknownPhrase(type);
+  if (!plural) return words;
+  return words
+    .replace(/^is\b/u, 'are')
+    .replace(/^was\b/u, 'were')
+    .replace(/^([a-z]{2,}[^s])s\b/u, '$1');
+}
+
+function unknownPhrase(type: string): string {
   const words = type.replaceAll('_', ' ');
-  if (language === 'zh' && hasCjk(type)) return `$1${type}$2`;
-  if (language === 'zh') return `$1与$2的关系是“${words}”`;
   if (PARTICIPLE.test(type)) return `was ${words}`;
-  return NOUN_OF.test(type) ? `is the ${words}` : words;
+  if (!NOUN_AND_PREPOSITION.test(type) || THIRD_PERSON.test(type)) return words;
+  const article =
+    ONE_OF_MANY.test(type) || !type.endsWith('_of') ? (/^[aeiou]/u.test(type) ? 'an' : 'a') : 'the';
+  return `is ${article} ${words}`;
+}
+
+function chinesePhrase(type: string): string {
+  const known = PHRASES[type]?.zh;
+  if (known) return known;
+  return hasCjk(type) ? `$1${type}$2` : '$1与$2相关';
+}
+
+const SINGULAR_IN_S = /(?:ss|us|is|ias|ics|ies|'s|-means)$/iu;
+const PLURAL_IN_ICS = /\bmetrics$/iu;
+
+/** "Neural networks", "precision and recall". */
+function isPlural(name: string): boolean {
+  const last = name.split(/\s+/u).at(-1) ?? '';
+  if (/\s+(?:and|&)\s+/u.test(name)) return true;
+  if (PLURAL_IN_ICS.test(last) || /[^aeiou]ies$/u.test(last)) return !/^(?:series|species)$/iu.test(last);
+  return /s$/u.test(last) && !SINGULAR_IN_S.test(last) && (name.includes(' ') || /^\p{Ll}/u.test(name));
 }
 
 /** "Neural networks" reads as a common noun inside a sentence; "Alan Turing" and "BERT" stay as they are. */
-function inline(name: string): string {
-  return /^\p{Lu}\p{Ll}+(?:[ -]\p{Ll}+)+$/u.test(name) ? name.charAt(0).toLowerCase() + name.slice(1) : name;
+function inline(name: string, isCommon: IsCommon): string {
+  const [first = ''] = name.split(/\s+/u);
+  const severalWords = /^\p{Lu}\p{Ll}+(?:[ \-–]\p{Ll}+)+$/u.test(name);
+  const common =
+    /^\p{Lu}\p{Ll}+$/u.test(first.replace(/[-–].*$/u, '')) && !/\s\p{Lu}/u.test(name) && isCommon(first);
+  return severalWords || common ? name.charAt(0).toLowerCase() + name.slice(1) : name;
 }
 
 function capitalise(text: string): string {
@@ -85,14 +126,24 @@ function capitalise(text: string): string {
 }
 
 /** One edge as a clause without a full stop. */
-export function verbaliseEdge(edge: PathEdge, language: AnswerLanguage): string {
-  const words = phrase(edge.type, language);
-  if (language === 'zh') return words.replace('$1', () => edge.from).replace('$2', () => edge.to);
-  return `${inline(edge.from)} ${words} ${inline(edge.to)}`;
+export function verbaliseEdge(edge: PathEdge, language: AnswerLanguage, isCommon = NEVER_COMMON): string {
+  if (language === 'zh')
+    return chinesePhrase(edge.type)
+      .replace('$1', () => edge.from)
+      .replace('$2', () => edge.to);
+  const from = inline(edge.from, isCommon);
+  return `${from} ${englishPhrase(edge.type, isPlural(from))} ${inline(edge.to, isCommon)}`;
 }
 
-/** All edges as one sentence that says how the path's ends hang together. */
-export function verbalisePath(edges: readonly PathEdge[], language: AnswerLanguage): string {
+/**
+ * All edges as one sentence that says how the path's ends hang together. `isCommon` tells which words are written
+ * in lower case inside a sentence; names of several words of which only the first is capitalised are anyway.
+ */
+export function verbalisePath(
+  edges: readonly PathEdge[],
+  language: AnswerLanguage,
+  isCommon: IsCommon = NEVER_COMMON,
+): string {
   const first = edges[0];
   const last = edges.at(-1);
   if (!first || !last) return '';
@@ -101,12 +152,13 @@ export function verbalisePath(edges: readonly PathEdge[], language: AnswerLangua
     const clauses = edges.map((edge) => verbaliseEdge(edge, 'zh')).join('，');
     return edges.length === 1 ? `${clauses}。` : `${start}与${last.next}的联系是：${clauses}。`;
   }
-  if (edges.length === 1) return `${capitalise(verbaliseEdge(first, 'en'))}.`;
+  if (edges.length === 1) return `${capitalise(verbaliseEdge(first, 'en', isCommon))}.`;
   const clauses = edges.map((edge, index) => {
     const before = edges[index - 1];
     return before && edge.from === before.next && before.to === before.next
-      ? `which ${phrase(edge.type, 'en')} ${inline(edge.to)}`
-      : `${index === 0 ? '' : 'and '}${verbaliseEdge(edge, 'en')}`;
+      ? `which ${englishPhrase(edge.type, isPlural(inline(edge.from, isCommon)))} ${inline(edge.to, isCommon)}`
+      : `${index === 0 ? '' : 'and '}${verbaliseEdge(edge, 'en', isCommon)}`;
   });
-  return `${capitalise(inline(start))} relates to ${inline(last.next)} through: ${clauses.join(', ')}.`;
+  const opening = inline(start, isCommon);
+  return `${capitalise(opening)} ${isPlural(opening) ? 'relate' : 'relates'} to ${inline(last.next, isCommon)} through: ${clauses.join(', ')}.`;
 }

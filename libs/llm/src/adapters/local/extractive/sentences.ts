@@ -14,6 +14,20 @@ export function splitSentences(text: string): string[] {
   return blocks(text).flatMap(splitBlock);
 }
 
+export interface MarkedSentence {
+  readonly text: string;
+  /** A Markdown heading, or a line of a paragraph. */
+  readonly heading: boolean;
+}
+
+/** {@link splitSentences} that says which of them are headings. */
+export function splitMarkedSentences(text: string): MarkedSentence[] {
+  return blocks(text).flatMap((block) => {
+    const heading = /^\s*#{1,6}\s/u.test(block);
+    return splitBlock(block).map((sentence) => ({ text: sentence, heading }));
+  });
+}
+
 /** Paragraphs, list items and headings; lines that a paragraph was merely wrapped into are joined. */
 function blocks(text: string): string[] {
   const result: string[] = [];

@@ -29,7 +29,7 @@ first last country city nationality located want like old long far come help use
     .map((word) => stemmer(word)),
 );
 const CHINESE_QUESTION =
-  /什么时候|为什么|怎么样|怎样|什么|怎么|如何|哪里|哪儿|哪些|哪个|哪一|哪位|是谁|谁|多少|几个|几次|吗|呢|吧|请问|请|解释|介绍|说明|告诉|一下|有没有|是不是|是否|之间|关于|以及|或者|因为|所以|但是|有关|知道|可以|能够/gu;
+  /什么时候|为什么|怎么样|怎样|什么|怎么|如何|哪里|哪儿|哪些|哪个|哪一|哪位|是谁|谁|多少|几个|几次|吗|呢|吧|请问|请|解释|介绍|说明|告诉|一下|有没有|是不是|是否|之间|关于|以及|或者|因为|所以|但是|有关|知道|可以|能够|会(?=出现|发生|产生)|(?<=出现|发生|产生)(?=\p{Script=Han})/gu;
 const CHINESE_GENERIC = new Set([
   '意思',
   '定义',
@@ -42,13 +42,29 @@ const CHINESE_GENERIC = new Set([
   '联系',
   '用途',
   '名字',
+  '出现',
+  '发生',
+  '产生',
+  '学习',
+  '需要',
 ]);
 const CHINESE_FUNCTION =
-  /用户|[的了是在有和与或也都就还很这那之其为以于对把被让给从到它个着过呀啊么我你您他她们]/gu;
+  /用户|[的了是在有和与或也都就还很这那之其为以于对把被让给从到它个着呀啊么我你您他她们]|过(?![拟滤程度渡])/gu;
 const CHINESE_SELF = /我们?|用户/u;
 const ENGLISH_SELF = /\b(?:i|i'm|i've|i'd|i'll|my|me|mine|myself|the user|user's)\b/iu;
 const ENGLISH_OTHER = /\b(?:you|you're|you've|your|yours|yourself)\b/iu;
 const CHINESE_OTHER = /你们?|您/u;
+
+/** Irregular forms, and nouns for who does something, by their verb. */
+const VERB_OF = new Map(
+  `build built builder;write wrote written writer author;found founder established;direct director;invent inventor
+create creator;design designer;compose composer;discover discoverer;develop developer;lead led leader;teach taught teacher
+win won winner;make made maker;sing sang sung singer;paint painter;produce producer;speak spoke spoken
+grow grew grown;begin began begun`
+    .split(/[;\n]/u)
+    .map((line) => line.trim().split(/\s+/u))
+    .flatMap(([verb = '', ...forms]) => forms.map((form) => [form, verb] as const)),
+);
 
 /** Content terms of a text: stems of words, and pairs of neighbouring Chinese characters. */
 export function contentTerms(text: string): string[] {
@@ -56,17 +72,24 @@ export function contentTerms(text: string): string[] {
   for (const [word] of text.normalize('NFKC').matchAll(WORD)) {
     if (/[\u3400-\u9fff]/u.test(word)) terms.push(...chineseTerms(word));
     else {
-      const term = englishTerm(word);
-      if (term) terms.push(term);
+      for (const part of nameParts(word)) {
+        const term = englishTerm(part);
+        if (term) terms.push(term);
+      }
     }
   }
   return terms;
 }
 
+/** `Augustin-Louis` is two names; `k-means` and `feed-forward` are one word each. */
+function nameParts(word: string): string[] {
+  return /^\p{Lu}\p{L}{2,}(?:-\p{Lu}\p{L}{2,})+$/u.test(word) ? word.split('-') : [word];
+}
+
 function englishTerm(word: string): string | undefined {
   const plain = word.toLowerCase().replace(/['’]s$/u, '');
   if (STOP_WORDS.has(plain)) return undefined;
-  return /^\p{Script=Latin}+$/u.test(plain) ? stemmer(plain) : plain;
+  return /^\p{Script=Latin}+$/u.test(plain) ? stemmer(VERB_OF.get(plain) ?? plain) : plain;
 }
 
 /** Pairs within what is left between function characters and pronouns; a lone character stands for itself. */
