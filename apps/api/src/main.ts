@@ -14,6 +14,12 @@ await runProcess(async () => {
   const config = parseEnvironment(process.env, { embedded: false, defaultPort: 3000 });
   return withServices(await openServices(config), async (services) => {
     const root = { module: ApiModule, imports: [RuntimeModule.forRoot(config, services)] };
-    return serve('sparkle api', await createApi(root, config), config, services);
+    const app = await createApi(root, config);
+    try {
+      return await serve('sparkle api', app, config, services);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
   });
 });

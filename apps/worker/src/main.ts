@@ -18,6 +18,11 @@ await runProcess(async () => {
   return withServices(await openServices(config), async (services) => {
     const root = { module: WorkerModule, imports: [RuntimeModule.forRoot(config, services)] };
     const app = await createHttpApplication(root, config, BODY_LIMIT_BYTES);
-    return serve('sparkle worker', app, config, services);
+    try {
+      return await serve('sparkle worker', app, config, services);
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
   });
 });

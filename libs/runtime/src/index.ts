@@ -12,7 +12,7 @@ export {
 } from './errors.js';
 export { createHttpApplication, serve, withServices } from './process/http-application.js';
 export { type RunningApplication, runProcess } from './process/run-process.js';
-export { JobQueues, payloadOf, type QueueDepths } from './queue/job-queues.js';
+export { type JobQueueSettings, JobQueues, payloadOf, type QueueDepths } from './queue/job-queues.js';
 export { postgresQueueBackend, type QueueBackend, redisQueueBackend } from './queue/queue-backend.js';
 export { type JobPayload, QUEUE_NAMES, QUEUES, type QueueName } from './queue/queues.js';
 export { RuntimeModule, type RuntimeOverrides } from './runtime.module.js';

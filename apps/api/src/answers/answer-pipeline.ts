@@ -45,11 +45,16 @@ export class AnswerPipeline {
         return {
           answer,
           documentIds: [...new Set(answer.citations.map((citation) => citation.documentId))],
-          cacheable: !answer.retrieval.degraded && answer.corpusVersion >= version,
+          cacheable: this.isWorthKeeping(answer, version),
         };
       },
     );
     return answerView(answer, cache, entryId);
+  }
+
+  /** An answer from less than there was, or from a model that stood in for another, is for once only. */
+  private isWorthKeeping(answer: Answer, version: number): boolean {
+    return !answer.retrieval.degraded && answer.corpusVersion >= version && answer.model === this.model.id;
   }
 
   private async write(

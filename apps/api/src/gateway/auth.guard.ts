@@ -24,7 +24,7 @@ export class AuthGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    if (!isProtected(request.url)) return true;
+    if (!isProtected(request)) return true;
     const [scheme, token] = (request.headers.authorization ?? '').split(' ');
     if (scheme?.toLowerCase() !== 'bearer' || !token) throw new TokenMissingError();
     const principal = await this.tokens.verify(token);
@@ -37,7 +37,11 @@ export class AuthGuard implements CanActivate {
   }
 }
 
-/** Health, metrics and the API's description are open; everything of a tenant is not. */
-export function isProtected(url: string): boolean {
-  return url === '/v1' || url.startsWith('/v1/');
+/**
+ * Health, metrics and the API's description are open; everything of a tenant is not. Decided by the route that
+ * will answer: one route has many spellings, such as /%761/jobs.
+ */
+export function isProtected({ routeOptions, url }: FastifyRequest): boolean {
+  const route = routeOptions.url ?? url;
+  return route === '/v1' || route.startsWith('/v1/');
 }

@@ -8,8 +8,8 @@ import { isProtected } from './auth.guard.js';
 @Injectable()
 export class LimitsGuard extends TenantRateLimitGuard {
   override async canActivate(context: ExecutionContext): Promise<boolean> {
-    const { url } = context.switchToHttp().getRequest<FastifyRequest>();
-    return isProtected(url) ? super.canActivate(context) : true;
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    return isProtected(request) ? super.canActivate(context) : true;
   }
 
   protected override principal(context: ExecutionContext): Principal | undefined {

@@ -28,7 +28,10 @@ export async function writeEventStream(
   let next = await iterator.next();
   reply.hijack();
   const { raw } = reply;
-  const left = once(raw, 'close').then(() => undefined);
+  const left = once(raw, 'close').then(
+    () => undefined,
+    () => undefined,
+  );
   for (const [name, value] of Object.entries(reply.getHeaders()))
     if (value !== undefined) raw.setHeader(name, value);
   raw.writeHead(200, {
@@ -59,8 +62,11 @@ function frame({ event, data, id }: ServerEvent): string {
 /** Aborts when the client closes the connection before the response is complete. */
 export function clientSignal(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once('close', () => {
+  const onClose = () => {
     if (!reply.raw.writableFinished) controller.abort(new Error('the client left'));
-  });
+  };
+  // A client may have left while the request was being admitted.
+  if (reply.raw.destroyed) onClose();
+  else reply.raw.once('close', onClose);
   return controller.signal;
 }

@@ -96,23 +96,24 @@ function translate(error: unknown): unknown {
   return error;
 }
 
-/** A failure in mid-stream, as the last server-sent event. */
+const logger = new Logger('ProblemFilter');
+
+/** A failure in mid-stream, as the last server-sent event; logged when it is our fault. */
 export function errorEvent(error: unknown): ServerEvent {
-  return { event: 'error', data: problemOf(error) };
+  const problem = problemOf(error);
+  if (problem.status >= 500) logger.error('A stream failed', error);
+  return { event: 'error', data: problem };
 }
 
 /** Answers every failure with a problem document; logs those that are our fault, with their cause. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  private readonly logger = new Logger(ProblemFilter.name);
-
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
     const problem = problemOf(error, request.url.split('?')[0]);
-    if (problem.status >= 500)
-      this.logger.error(`${request.method} ${request.url.split('?')[0]} failed`, error);
+    if (problem.status >= 500) logger.error(`${request.method} ${request.url.split('?')[0]} failed`, error);
     if (reply.sent || reply.raw.destroyed) return;
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer realm="sparkle"');
     if (typeof problem.retryAfterMs === 'number' && !reply.hasHeader('retry-after'))

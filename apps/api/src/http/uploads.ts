@@ -1,4 +1,4 @@
-import multipart from '@fastify/multipart';
+import multipart, { type MultipartFile } from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { RequestInvalidError } from './errors.js';
 
@@ -34,22 +34,52 @@ export function isTextUpload(body: unknown): body is TextUpload {
 }
 
 export function isMultipart(request: FastifyRequest): boolean {
-  return (request.headers['content-type'] ?? '').startsWith('multipart/form-data');
+  return request.isMultipart();
 }
 
+/** A form with more in it than a file and its title. */
+const TOO_MANY = new Set(['FST_FILES_LIMIT', 'FST_FIELDS_LIMIT', 'FST_PARTS_LIMIT']);
+
 /**
- * Reads the form field `file`, with an optional field `title` before it.
- * @throws RequestInvalidError when there is no file.
+ * Reads the form field `file`, with an optional field `title`.
+ * @throws RequestInvalidError when there is no file, something else besides it, or no form at all.
  */
 export async function readMultipart(request: FastifyRequest): Promise<FileUpload> {
-  const file = await request.file();
-  if (!file) throw new RequestInvalidError([{ path: 'file', message: 'a form upload has a field "file"' }]);
-  const field = file.fields.title;
-  const title = field && 'value' in field && typeof field.value === 'string' ? field.value : undefined;
-  const markdown = file.mimetype === 'text/markdown' || /\.(md|markdown)$/i.test(file.filename);
+  let file: FileUpload | undefined;
+  let title: string | undefined;
+  try {
+    for await (const part of request.parts()) {
+      if (part.type === 'field') {
+        if (part.fieldname === 'title' && typeof part.value === 'string') title = part.value;
+      } else if (part.fieldname === 'file') file = await readFile(part);
+      else part.file.resume();
+    }
+  } catch (error) {
+    throw formError(error);
+  }
+  if (!file) throw formInvalid('file', 'a form upload has a field "file"');
+  return { ...file, title: title ?? file.title };
+}
+
+async function readFile(part: MultipartFile): Promise<FileUpload> {
+  const markdown = part.mimetype === 'text/markdown' || /\.(md|markdown)$/i.test(part.filename);
   return {
-    content: await file.toBuffer(),
+    content: await part.toBuffer(),
     format: markdown ? 'markdown' : 'text',
-    title: title ?? file.filename.replace(/\.[^.]*$/, ''),
+    title: part.filename.replace(/\.[^.]*$/, ''),
   };
+}
+
+/** The parser's own failures carry neither code nor status: then the body is not what its type says. */
+function formError(error: unknown): unknown {
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
+  if (code !== undefined && TOO_MANY.has(code))
+    return formInvalid('(body)', 'a form has one file and its title');
+  return code === undefined && statusCode === undefined
+    ? formInvalid('(body)', 'the form is malformed or incomplete')
+    : error;
+}
+
+function formInvalid(path: string, message: string): RequestInvalidError {
+  return new RequestInvalidError([{ path, message }]);
 }

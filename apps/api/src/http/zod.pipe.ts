@@ -1,4 +1,4 @@
-import type { PipeTransform } from '@nestjs/common';
+import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
 import { ApiBody, ApiQuery } from '@nestjs/swagger';
 import { z } from 'zod';
 import { RequestInvalidError } from './errors.js';
@@ -7,12 +7,12 @@ import { RequestInvalidError } from './errors.js';
 export class ZodPipe<Schema extends z.ZodType> implements PipeTransform<unknown, z.output<Schema>> {
   constructor(private readonly schema: Schema) {}
 
-  transform(value: unknown): z.output<Schema> {
+  transform(value: unknown, argument: Partial<ArgumentMetadata> = {}): z.output<Schema> {
     const parsed = this.schema.safeParse(value ?? {});
     if (parsed.success) return parsed.data;
     throw new RequestInvalidError(
       parsed.error.issues.map((issue) => ({
-        path: issue.path.join('.') || '(body)',
+        path: issue.path.join('.') || (argument.data ?? `(${argument.type ?? 'body'})`),
         message: issue.message,
       })),
     );

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { Clock, type TenantId } from '@sparkle/contracts';
 import { JobService, type JobView } from '@sparkle/graphrag';
 import { JobQueues } from '@sparkle/runtime';
@@ -9,15 +9,26 @@ const RECHECK_MS = 2_000;
 
 /** Follows a job to its end. */
 @Injectable()
-export class JobProgressStream {
+export class JobProgressStream implements BeforeApplicationShutdown {
+  private readonly shutdown = new AbortController();
+
   constructor(
     @Inject(JobService) private readonly jobs: JobService,
     @Inject(JobQueues) private readonly queues: JobQueues,
     @Inject(Clock) private readonly clock: Clock,
   ) {}
 
-  /** The job's state now and after each change; ends with its last state, or when `signal` aborts. */
-  async *follow(tenantId: TenantId, jobId: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+  /** A server waits for its responses before it closes, and a job may run for longer than a shutdown. */
+  beforeApplicationShutdown(): void {
+    this.shutdown.abort();
+  }
+
+  /**
+   * The job's state now and after each change; ends with its last state, when `clientLeft` aborts, or when the
+   * application shuts down.
+   */
+  async *follow(tenantId: TenantId, jobId: string, clientLeft: AbortSignal): AsyncGenerator<ServerEvent> {
+    const signal = AbortSignal.any([clientLeft, this.shutdown.signal]);
     let shown = '';
     for (;;) {
       const job = await this.jobs.get(tenantId, jobId);

@@ -102,22 +102,21 @@ export class ConversationsController {
 
 /** A turn in the terms of an answer: the same fields as `POST /v1/answers`, and what memory did. */
 function turnView(turn: Turn) {
-  const { question, reply, answer, citations, paths, retrieval, usage, model, memory, trace, replayed } =
-    turn;
   return {
     conversationId: turn.conversationId,
-    message: question,
-    reply,
-    answer,
-    citations,
-    paths,
+    message: turn.question,
+    reply: turn.reply,
+    answer: turn.answer,
+    citations: turn.citations,
+    paths: turn.paths,
+    supported: turn.supported,
     cache: 'miss',
-    retrieval: { ...retrieval, milliseconds: retrieval.durationMs },
-    usage,
-    model,
-    memory,
-    trace,
-    replayed,
+    retrieval: { ...turn.retrieval, milliseconds: turn.retrieval.durationMs },
+    usage: turn.usage,
+    model: turn.model,
+    memory: turn.memory,
+    trace: turn.trace,
+    replayed: turn.replayed,
   };
 }
 

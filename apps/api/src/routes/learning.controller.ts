@@ -12,7 +12,7 @@ const pathRequest = z.strictObject({
   target: z.string().min(1).max(300).describe('What to learn: an id, a name or an alias'),
   mastered: z
     .array(z.string().min(1).max(300))
-    .max(500)
+    .max(200)
     .optional()
     .describe('What the learner masters beyond what study records say'),
 });

@@ -24,9 +24,13 @@ export class MaintenanceProcessor implements JobProcessor<'maintenance'> {
   ) {}
 
   async process(): Promise<void> {
-    await this.recoverJobs(LOST_AFTER_MS);
-    await this.partitions.ensure(MONTHS_AHEAD);
-    for (const { id } of await this.tenants.list()) await this.answers.removeExpired(id);
+    const failures: unknown[] = [];
+    // One thing that fails, or one tenant, does not keep the others waiting.
+    const each = (step: Promise<unknown>) => step.catch((error: unknown) => failures.push(error));
+    await each(this.recoverJobs(LOST_AFTER_MS));
+    await each(this.partitions.ensure(MONTHS_AHEAD));
+    for (const { id } of await this.tenants.list()) await each(this.answers.removeExpired(id));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Enqueues every unfinished job that has not moved for `idleMs`; one that is queued already stays as it is. */

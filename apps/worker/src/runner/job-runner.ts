@@ -5,24 +5,27 @@ import {
   Logger,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { Clock, channels, isSparkleError, TenantContext, type TenantId } from '@sparkle/contracts';
+import { Clock, channels, TenantContext, type TenantId } from '@sparkle/contracts';
 import { JobQueues, payloadOf, RuntimeConfig } from '@sparkle/runtime';
-import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError, type Worker } from 'bullmq';
 import { JOB_PROCESSORS, type JobProcessor } from './job-processor.js';
 
 /** Jobs that belong to no tenant are counted under this name. */
 const SYSTEM = 'system';
+
+type Outcome = 'completed' | 'failed' | 'retried' | 'stalled';
 
 /** Connects processors to their queues, and publishes the outcome of every attempt. */
 @Injectable()
 export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(JobRunner.name);
   private readonly shutdown = new AbortController();
+  private readonly workers: Worker[] = [];
 
   constructor(
     @Inject(JOB_PROCESSORS) private readonly processors: readonly JobProcessor[],
     @Inject(JobQueues) private readonly queues: JobQueues,
-    @Inject(RuntimeConfig) private readonly config: RuntimeConfig,
+    @Inject(RuntimeConfig) private readonly config: Pick<RuntimeConfig, 'workerConcurrency'>,
     @Inject(Clock) private readonly clock: Clock,
   ) {}
 
@@ -33,62 +36,96 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
         (job, token) => this.run(processor, job, token),
         this.config.workerConcurrency,
       );
+      this.workers.push(worker);
       worker.on('error', (error) => this.logger.warn(`${processor.queue}: ${error.message}`));
       worker.on('stalled', () => this.publish(processor.queue, SYSTEM, 'stalled', 0, 0));
-      worker.on('failed', (job, error) => void this.afterFailure(processor, job, error));
+      worker.on('failed', (job) => void this.afterFailure(processor, job));
     }
   }
 
-  /** Running jobs hear of the shutdown before the queues are closed, which waits for them. */
-  beforeApplicationShutdown(): void {
+  /**
+   * Running jobs hear of the shutdown before the queues are closed, which waits for them; no other job is begun,
+   * or the jobs handed back would be taken again at once.
+   */
+  async beforeApplicationShutdown(): Promise<void> {
+    const paused = this.workers.map((worker) => worker.pause(true));
     this.shutdown.abort(new Error('the worker is shutting down'));
+    await Promise.all(paused);
   }
 
   private async run(processor: JobProcessor, job: Job, token?: string): Promise<void> {
+    if (this.shutdown.signal.aborted) return this.handBack(job, token);
     const startedAt = this.clock.monotonic();
-    const payload = payloadOf(processor.queue, job);
-    const tenantId = 'tenantId' in payload ? payload.tenantId : undefined;
+    const finish = (tenantId: string, outcome: Outcome) => {
+      const durationMs = this.clock.monotonic() - startedAt;
+      this.publish(processor.queue, tenantId, outcome, durationMs, this.ageOf(job, durationMs));
+    };
+    const payload = this.payloadOf(processor, job);
+    if (!payload) {
+      finish(SYSTEM, 'failed');
+      throw new UnrecoverableError('The payload is not what this queue carries.');
+    }
+    const tenantId = tenantOf(payload);
     const attempt = {
       number: job.attemptsMade + 1,
       isLast: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
       signal: this.shutdown.signal,
     };
-    const finish = (outcome: 'completed' | 'failed' | 'retried') => {
-      const durationMs = this.clock.monotonic() - startedAt;
-      const ageMs = Math.max(0, this.clock.now() - durationMs - job.timestamp);
-      this.publish(processor.queue, tenantId ?? SYSTEM, outcome, durationMs, ageMs);
-    };
     try {
       await onBehalfOf(tenantId, () => processor.process(payload, attempt));
-      finish('completed');
     } catch (error) {
-      if (this.shutdown.signal.aborted) {
-        await job.moveToDelayed(this.clock.now(), token);
-        throw new DelayedError();
-      }
-      if (attempt.isLast) {
-        await processor.giveUp?.(payload, error);
-        this.logger.error(`${processor.queue} job ${job.id} failed for good`, error);
-      }
-      finish(attempt.isLast ? 'failed' : 'retried');
+      if (this.shutdown.signal.aborted) return this.handBack(job, token);
+      finish(tenantId ?? SYSTEM, attempt.isLast ? 'failed' : 'retried');
+      if (attempt.isLast) await this.giveUp(processor, job, error);
       throw error;
     }
+    finish(tenantId ?? SYSTEM, 'completed');
+  }
+
+  /** Lets another process have the job, as if this one had never begun it. */
+  private async handBack(job: Job, token?: string): Promise<never> {
+    await job.moveToDelayed(this.clock.now(), token);
+    throw new DelayedError();
   }
 
   /** BullMQ fails a job by itself when its process has died too often: then nobody else says so. */
-  private async afterFailure(processor: JobProcessor, job: Job | undefined, error: Error): Promise<void> {
-    if (!job || !(error instanceof UnrecoverableError)) return;
+  private async afterFailure(processor: JobProcessor, job: Job | undefined): Promise<void> {
+    if (!job?.deferredFailure) return;
+    const payload = this.payloadOf(processor, job);
+    const tenantId = (payload && tenantOf(payload)) ?? SYSTEM;
+    this.publish(processor.queue, tenantId, 'failed', 0, this.ageOf(job, 0));
+    if (payload) await this.giveUp(processor, job, new Error(job.deferredFailure));
+  }
+
+  /** Never rejects: the job has failed whether or not its processor could write that down. */
+  private async giveUp(processor: JobProcessor, job: Job, error: unknown): Promise<void> {
+    this.logger.error(`${processor.queue} job ${job.id} failed for good`, error);
     try {
-      await processor.giveUp?.(payloadOf(processor.queue, job), error);
+      const payload = payloadOf(processor.queue, job);
+      await onBehalfOf(tenantOf(payload), async () => processor.giveUp?.(payload, error));
     } catch (failure) {
       this.logger.error(`${processor.queue} job ${job.id} could not be given up`, failure);
     }
   }
 
+  private payloadOf(processor: JobProcessor, job: Job): ReturnType<typeof payloadOf> | undefined {
+    try {
+      return payloadOf(processor.queue, job);
+    } catch (error) {
+      this.logger.error(`${processor.queue} job ${job.id} cannot be read`, error);
+      return undefined;
+    }
+  }
+
+  /** From when the job was added until the attempt began. */
+  private ageOf(job: Job, durationMs: number): number {
+    return Math.max(0, this.clock.now() - durationMs - job.timestamp);
+  }
+
   private publish(
     queue: string,
     tenantId: string,
-    outcome: 'completed' | 'failed' | 'retried' | 'stalled',
+    outcome: Outcome,
     durationMs: number,
     ageMs: number,
   ): void {
@@ -96,13 +133,11 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
   }
 }
 
+function tenantOf(payload: ReturnType<typeof payloadOf>): TenantId | undefined {
+  return 'tenantId' in payload ? payload.tenantId : undefined;
+}
+
 function onBehalfOf<T>(tenantId: TenantId | undefined, work: () => Promise<T>): Promise<T> {
   if (!tenantId) return work();
   return TenantContext.run({ tenantId, userId: 'worker', scopes: [] }, work);
-}
-
-/** What went wrong, as it may be stored beside a tenant's job. */
-export function recordedError(error: unknown): { code: string; message: string } {
-  if (isSparkleError(error)) return { code: error.code, message: error.message };
-  return { code: 'INTERNAL_ERROR', message: 'Something went wrong on our side.' };
 }

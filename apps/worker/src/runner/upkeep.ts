@@ -16,13 +16,13 @@ export class Upkeep implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    try {
-      await this.maintenance.recoverJobs(0);
-      await this.queues.repeat('maintenance', MAINTENANCE_EVERY_MS);
-      await this.queues.repeat('warmup', WARMUP_EVERY_MS);
-    } catch (error) {
-      // Every worker sets them up, and the next start recovers: a failure here must not keep a worker down.
-      this.logger.warn(`Upkeep could not be set up: ${String(error)}`);
-    }
+    const steps = await Promise.allSettled([
+      this.queues.repeat('maintenance', MAINTENANCE_EVERY_MS),
+      this.queues.repeat('warmup', WARMUP_EVERY_MS),
+      this.maintenance.recoverJobs(0),
+    ]);
+    // Every worker sets them up, and each sweep recovers: a failure here must not keep a worker down.
+    for (const step of steps)
+      if (step.status === 'rejected') this.logger.warn(`Upkeep could not be set up: ${String(step.reason)}`);
   }
 }

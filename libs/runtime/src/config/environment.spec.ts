@@ -75,4 +75,19 @@ describe('parseEnvironment', () => {
       expect.stringContaining('SPARKLE_EMBEDDING_DIMENSIONS'),
     ]);
   });
+
+  it('takes several addresses for a Redis Cluster only; a comma elsewhere is a part of the address', () => {
+    const cluster = 'redis://:secret@one:6379,redis://:secret@two:6379';
+    const base = { SPARKLE_JWT_KEY: 'a-key-that-is-long-enough-for-hmac-sha-256' };
+    const databaseUrl = 'postgres://app:pass,word@host/app';
+    expect(
+      parseEnvironment({ ...base, DATABASE_URL: databaseUrl, REDIS_URL: cluster }, { embedded: false }),
+    ).toMatchObject({ databaseUrl, redisUrl: cluster });
+    expect(() =>
+      parseEnvironment(
+        { ...base, DATABASE_URL: databaseUrl, REDIS_URL: 'redis://one,http://two' },
+        { embedded: false },
+      ),
+    ).toThrow(/REDIS_URL: an address starting with/);
+  });
 });

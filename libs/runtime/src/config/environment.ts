@@ -4,14 +4,19 @@ import { ConfigurationInvalidError } from '../errors.js';
 
 const integer = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
 
+const isUrl = (value: string, protocols: readonly string[]) =>
+  URL.canParse(value) && protocols.includes(new URL(value).protocol);
+
+const starts = (protocols: readonly string[]) =>
+  `starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`;
+
 const url = (...protocols: string[]) =>
-  z
-    .string()
-    .refine(
-      (value) =>
-        value.split(',').every((part) => URL.canParse(part) && protocols.includes(new URL(part).protocol)),
-      { message: `an address starting with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}` },
-    );
+  z.string().refine((value) => isUrl(value, protocols), { message: `an address ${starts(protocols)}` });
+
+const urls = (...protocols: string[]) =>
+  z.string().refine((value) => value.split(',').every((part) => isUrl(part, protocols)), {
+    message: `an address ${starts(protocols)}, or several separated by commas`,
+  });
 
 /** A plan as an environment variable states it: only the rate is needed. */
 const plan = z
@@ -44,7 +49,7 @@ const environment = z.object({
   SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: integer(1, 500).default(20),
-  REDIS_URL: url('redis:', 'rediss:').optional(),
+  REDIS_URL: urls('redis:', 'rediss:').optional(),
   SPARKLE_JWT_KEY: z.string().min(32, 'a secret of at least 32 characters').optional(),
   SPARKLE_DEFAULT_PLAN: planJson.optional(),
   SPARKLE_LIMIT_USER_PER_HOUR: integer(1, 1e9).default(100),

@@ -51,8 +51,11 @@ export async function serve(
     readyLine: `${name} is ready at ${address}`,
     ...(services.failed && { failed: services.failed }),
     close: async () => {
-      await app.close();
-      await services.close();
+      try {
+        await app.close();
+      } finally {
+        await services.close();
+      }
     },
   };
 }
@@ -65,7 +68,8 @@ export async function withServices<T>(
   try {
     return await start(services);
   } catch (error) {
-    await services.close();
+    // The first failure explains the others.
+    await services.close().catch(() => {});
     throw error;
   }
 }

@@ -10,24 +10,28 @@ export interface RunningApplication {
   close(): Promise<void>;
 }
 
-/** After a signal, the process ends within this time even when something hangs. */
 const SHUTDOWN_DEADLINE_MS = 9_000;
 
 /**
  * Runs an application as this process: prints its ready line, ends it in order upon SIGTERM or SIGINT (a second
  * signal ends it at once), and explains a failed start in a sentence with exit status 1.
+ * @param deadlineMs after a signal the process ends within this time even when something hangs, be it the start;
+ * default 9,000.
  */
-export async function runProcess(start: () => Promise<RunningApplication>): Promise<void> {
+export async function runProcess(
+  start: () => Promise<RunningApplication>,
+  deadlineMs: number = SHUTDOWN_DEADLINE_MS,
+): Promise<void> {
   let stopping: NodeJS.Signals | undefined;
   let application: RunningApplication | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stopping) process.exit(1);
     stopping = signal;
-    if (!application) return;
     setTimeout(() => {
-      process.stderr.write(`sparkle: not everything ended within ${SHUTDOWN_DEADLINE_MS / 1000} s\n`);
+      process.stderr.write(`sparkle: not everything ended within ${deadlineMs / 1000} s\n`);
       process.exit(1);
-    }, SHUTDOWN_DEADLINE_MS).unref();
+    }, deadlineMs).unref();
+    if (!application) return;
     try {
       await application.close();
       process.exit(0);
@@ -54,11 +58,20 @@ export async function runProcess(start: () => Promise<RunningApplication>): Prom
   }
 }
 
+/** Why a port cannot be listened on, and what to do about it. */
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Another process listens there; set PORT.',
+  EACCES: 'This user may not use it; set PORT to 1024 or above.',
+  EADDRNOTAVAIL: 'This machine has no such address; set HOST.',
+  ENOTFOUND: 'This machine has no such address; set HOST.',
+};
+
 /** One sentence for failures that were foreseen; everything else keeps its stack, for it is a defect. */
 function explain(error: unknown): string {
   if (isSparkleError(error)) return `sparkle: ${error.message}`;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EADDRINUSE')
-    return `sparkle: ${(error as Error).message}. Another process listens there; set PORT.`;
+  if (error instanceof Error && 'syscall' in error) {
+    const remedy = LISTEN_REMEDIES[(error as NodeJS.ErrnoException).code ?? ''];
+    if (remedy) return `sparkle: ${error.message}. ${remedy}`;
+  }
   return `sparkle: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

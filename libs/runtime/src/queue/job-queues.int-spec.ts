@@ -22,7 +22,7 @@ describe.each(['redis', 'postgres'] as const)('JobQueues on %s', (kind) => {
       database = await createTestDatabase();
       const { url } = database;
       backend = () => postgresQueueBackend(url);
-    } else backend = () => redisQueueBackend(redisUrl());
+    } else backend = () => redisQueueBackend(redisUrl(), `test-${randomUUID()}`);
   });
 
   afterAll(async () => {

@@ -3,20 +3,33 @@ import type { Job, Queue, QueueEvents, Worker, WorkerOptions } from 'bullmq';
 import type { QueueBackend } from './queue-backend.js';
 import { type JobPayload, QUEUE_NAMES, QUEUES, type QueueName } from './queues.js';
 
-/** Retries of a failing job: 5 attempts, 1 s, 2 s, 4 s, 8 s apart. */
-const DEFAULT_JOB_OPTIONS = {
+/** How failing jobs and dying processes are dealt with. */
+export interface JobQueueSettings {
+  /** Runs of a failing job before it is given up. Default 5. */
+  readonly attempts: number;
+  /** Wait before the second run; it doubles from run to run. Default 1,000. */
+  readonly backoffMs: number;
+  /** A process that dies loses its jobs' locks after this long; another then takes them over. Default 15,000. */
+  readonly lockMs: number;
+  /** How often jobs of dead processes are looked for. Default 5,000. */
+  readonly stalledCheckMs: number;
+  /** A job whose process died more often than this is taken for the cause and fails. Default 5. */
+  readonly maxStalled: number;
+}
+
+const DEFAULTS: JobQueueSettings = {
   attempts: 5,
-  backoff: { type: 'exponential', delay: 1_000 },
-  removeOnComplete: { age: 3_600, count: 1_000 },
-  // Failed jobs are the dead letters: kept for a week to be looked at and replayed.
-  removeOnFail: { age: 7 * 86_400, count: 10_000 },
+  backoffMs: 1_000,
+  lockMs: 15_000,
+  stalledCheckMs: 5_000,
+  maxStalled: 5,
 };
 
-/** A process that dies loses its jobs' locks after this long; another then takes them over. */
-const LOCK_DURATION_MS = 15_000;
-const STALLED_CHECK_MS = 5_000;
-/** A job whose process died this often is taken for the cause and fails. */
-const MAX_STALLED = 5;
+/** Completed jobs are of no use; failed ones are the dead letters: kept for a week to be looked at and replayed. */
+const RETENTION = {
+  removeOnComplete: { age: 3_600, count: 1_000 },
+  removeOnFail: { age: 7 * 86_400, count: 10_000 },
+};
 
 /** How many jobs of a queue are in each state. */
 export type QueueDepths = Record<'waiting' | 'active' | 'delayed' | 'failed', number>;
@@ -27,7 +40,14 @@ export class JobQueues implements OnApplicationShutdown {
   private readonly listeners = new Map<QueueName, QueueEvents>();
   private readonly workers: Worker[] = [];
 
-  constructor(private readonly backend: QueueBackend) {}
+  private readonly settings: JobQueueSettings;
+
+  constructor(
+    private readonly backend: QueueBackend,
+    settings: Partial<JobQueueSettings> = {},
+  ) {
+    this.settings = { ...DEFAULTS, ...settings };
+  }
 
   /**
    * Adds a job unless one with the same id waits or runs; a finished one of that id is replaced.
@@ -63,9 +83,9 @@ export class JobQueues implements OnApplicationShutdown {
   ): Worker {
     const options: Omit<WorkerOptions, 'connection' | 'prefix'> = {
       concurrency,
-      lockDuration: LOCK_DURATION_MS,
-      stalledInterval: STALLED_CHECK_MS,
-      maxStalledCount: MAX_STALLED,
+      lockDuration: this.settings.lockMs,
+      stalledInterval: this.settings.stalledCheckMs,
+      maxStalledCount: this.settings.maxStalled,
     };
     const worker = this.backend.worker(name, process, options);
     this.workers.push(worker);
@@ -96,16 +116,27 @@ export class JobQueues implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.close()));
-    await Promise.all([...this.listeners.values(), ...this.queues.values()].map((each) => each.close()));
+    await Promise.allSettled(this.workers.map((worker) => worker.close()));
+    await Promise.allSettled(
+      [...this.listeners.values(), ...this.queues.values()].map((each) => each.close()),
+    );
+    await this.backend.close();
   }
 
   private queue(name: QueueName): Queue {
     let queue = this.queues.get(name);
     if (!queue) {
-      queue = this.backend.queue(name, { defaultJobOptions: DEFAULT_JOB_OPTIONS });
-      queue.on('error', () => {});
-      this.queues.set(name, queue);
+      const { attempts, backoffMs } = this.settings;
+      const made = this.backend.queue(name, {
+        defaultJobOptions: { attempts, backoff: { type: 'exponential', delay: backoffMs }, ...RETENTION },
+      });
+      made.on('error', () => {});
+      // A queue that could not connect at first never does: the next use makes another one.
+      made.waitUntilReady().catch(() => {
+        if (this.queues.get(name) === made) this.queues.delete(name);
+      });
+      this.queues.set(name, made);
+      queue = made;
     }
     return queue;
   }

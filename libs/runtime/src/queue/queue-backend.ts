@@ -9,7 +9,7 @@ import {
   type WorkerOptions,
   withBackend,
 } from 'bullmq';
-import { Cluster, Redis } from 'ioredis';
+import { createRedisClient } from '../services/redis-connection.js';
 import type { QueueName } from './queues.js';
 
 type Processor = ConstructorParameters<typeof Worker>[1];
@@ -23,29 +23,46 @@ export interface QueueBackend {
     processor: Processor,
     options: Omit<WorkerOptions, 'connection' | 'prefix'>,
   ): Worker;
+  /** Closes the connections that outlive the queues on them. */
+  close(): Promise<void>;
 }
 
-/** One hash tag per queue, so that BullMQ's scripts run on Redis Cluster. */
-function prefix(name: QueueName): string {
-  return `{sparkle:${name}}`;
-}
+/** A job is added, or its failure known, within this time. */
+const COMMAND_TIMEOUT_MS = 5_000;
 
-/** Jobs in Redis. `addresses` as for `connectRedis`. */
-export function redisQueueBackend(addresses: string): QueueBackend {
-  // BullMQ duplicates a connection for its blocking reads, which must be free to wait and to reconnect.
-  const connection = (): ConnectionOptions => {
-    const nodes = addresses.split(',');
-    if (nodes.length === 1) return new Redis(addresses, { maxRetriesPerRequest: null, lazyConnect: true });
-    return new Cluster(
-      nodes.map((node) => ({ host: new URL(node).hostname, port: Number(new URL(node).port || 6379) })),
-      { lazyConnect: true, redisOptions: { maxRetriesPerRequest: null } },
-    );
+/**
+ * Jobs in Redis.
+ * @param addresses as for `connectRedis`.
+ * @param namespace start of every key; default `sparkle`.
+ */
+export function redisQueueBackend(addresses: string, namespace = 'sparkle'): QueueBackend {
+  // One hash tag per queue, so that BullMQ's scripts run on Redis Cluster.
+  const prefix = (name: QueueName) => `{${namespace}:${name}}`;
+  const connections: ReturnType<typeof createRedisClient>[] = [];
+  const connect = (settings: Parameters<typeof createRedisClient>[1]): ConnectionOptions => {
+    const connection = createRedisClient(addresses, settings);
+    connections.push(connection);
+    return connection;
   };
+  // BullMQ duplicates this connection for its blocking reads, which must be free to wait and to reconnect.
+  const patient = () => connect({ maxRetriesPerRequest: null });
   return {
-    queue: (name, options) => new Queue(name, { ...options, connection: connection(), prefix: prefix(name) }),
-    events: (name) => new QueueEvents(name, { connection: connection(), prefix: prefix(name) }),
+    queue: (name, options) => {
+      // Whoever adds a job waits for it: without Redis that fails at once instead of when Redis is back.
+      const connection = connect({
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 1,
+        commandTimeout: COMMAND_TIMEOUT_MS,
+      });
+      return new Queue(name, { ...options, connection, prefix: prefix(name) });
+    },
+    events: (name) => new QueueEvents(name, { connection: patient(), prefix: prefix(name) }),
     worker: (name, processor, options) =>
-      new Worker(name, processor, { ...options, connection: connection(), prefix: prefix(name) }),
+      new Worker(name, processor, { ...options, connection: patient(), prefix: prefix(name) }),
+    close: async () => {
+      // BullMQ closes its duplicates, and none of what it was handed.
+      for (const connection of connections.splice(0)) connection.disconnect();
+    },
   };
 }
 
@@ -61,5 +78,6 @@ export function postgresQueueBackend(url: string): QueueBackend {
     queue: (name, options) => new classes.Queue(name, { ...options, connection }),
     events: (name) => new classes.QueueEvents(name, { connection }),
     worker: (name, processor, options) => new classes.Worker(name, processor, { ...options, connection }),
+    close: async () => {},
   };
 }

@@ -1,4 +1,4 @@
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, type CommonRedisOptions, Redis } from 'ioredis';
 import { RedisUnreachableError } from '../errors.js';
 
 /** How long a server may take to accept a connection at start. */
@@ -8,16 +8,20 @@ const RECONNECT_MAX_DELAY_MS = 1_000;
 /**
  * Connects to one Redis server, or to a Redis Cluster when `addresses` lists several nodes separated by
  * commas. A command fails at once while the connection is down, so that callers keep their time budgets.
- * @throws RedisUnreachableError when no connection is there within five seconds.
+ * @param timeoutMs how long the servers may take; default 5,000.
+ * @throws RedisUnreachableError when no connection is there within that time.
  */
-export async function connectRedis(addresses: string): Promise<Redis | Cluster> {
-  const client = createClient(addresses);
+export async function connectRedis(
+  addresses: string,
+  timeoutMs: number = CONNECT_TIMEOUT_MS,
+): Promise<Redis | Cluster> {
+  const client = createRedisClient(addresses, { enableOfflineQueue: false, maxRetriesPerRequest: 1 });
   // Failures reach the callers of commands; without a listener the emitter would end the process.
   client.on('error', () => {});
   try {
     await withDeadline(
       client.connect().then(() => client.ping()),
-      CONNECT_TIMEOUT_MS,
+      timeoutMs,
     );
     return client;
   } catch (cause) {
@@ -26,20 +30,22 @@ export async function connectRedis(addresses: string): Promise<Redis | Cluster> 
   }
 }
 
-function createClient(addresses: string): Redis | Cluster {
-  const common = {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    maxRetriesPerRequest: 1,
-  };
+/**
+ * A client that connects with its first use.
+ * @param addresses as for {@link connectRedis}; user, password and TLS of a cluster are those of its first node.
+ */
+export function createRedisClient(
+  addresses: string,
+  settings: Pick<CommonRedisOptions, 'enableOfflineQueue' | 'maxRetriesPerRequest' | 'commandTimeout'>,
+): Redis | Cluster {
+  const common = { lazyConnect: true, connectTimeout: CONNECT_TIMEOUT_MS, ...settings };
   const retryStrategy = (attempt: number) => Math.min(50 * 2 ** attempt, RECONNECT_MAX_DELAY_MS);
   const nodes = addresses.split(',');
   if (nodes.length === 1) return new Redis(addresses, { ...common, retryStrategy });
   const { username, password, protocol } = new URL(nodes[0]!);
   return new Cluster(nodes.map(nodeOf), {
     lazyConnect: true,
-    enableOfflineQueue: false,
+    enableOfflineQueue: settings.enableOfflineQueue,
     clusterRetryStrategy: retryStrategy,
     redisOptions: {
       ...common,

@@ -34,7 +34,8 @@ export function openServices(config: RuntimeConfig): Promise<ServiceConnections>
 }
 
 async function openEmbedded(config: RuntimeConfig): Promise<ServiceConnections> {
-  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
+  // For its mode; the database says what is wrong with a folder that cannot be made.
+  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 }).catch(() => {});
   const postgres = await EmbeddedPostgres.start({ dataDir: join(config.dataDirectory, 'postgres') });
   try {
     await migrate(postgres.url, schemaOf(config));

@@ -27,14 +27,17 @@ export class TenantRegistry {
   async admit({ tenantId, userId }: Principal): Promise<void> {
     const key = `${tenantId}/${userId}`;
     if (this.remembered.has(key)) return;
-    await this.database.asSystem(async (sql) => {
+    const registered = await this.database.asSystem(async (sql) => {
       if (this.registerUnknown)
         await sql.query('INSERT INTO tenants (id, name) VALUES ($1, $1) ON CONFLICT DO NOTHING', [tenantId]);
       await sql.query(
         'INSERT INTO users (tenant_id, id) SELECT id, $2 FROM tenants WHERE id = $1 ON CONFLICT DO NOTHING',
         [tenantId, userId],
       );
+      return sql.query('SELECT FROM users WHERE tenant_id = $1 AND id = $2', [tenantId, userId]);
     });
+    // An operator may create the tenant at any time: only what exists is remembered.
+    if (registered.length === 0) return;
     if (this.remembered.size >= REMEMBERED) {
       const [oldest] = this.remembered;
       this.remembered.delete(oldest!);
@@ -42,15 +45,19 @@ export class TenantRegistry {
     this.remembered.add(key);
   }
 
-  /** Creates a tenant or changes its plan and status. A plan of null means the default plan. */
-  async save(tenant: RegisteredTenant): Promise<void> {
-    await this.database.asSystem((sql) =>
-      sql.query(
-        `INSERT INTO tenants (id, name, status, plan) VALUES ($1, $1, $2, $3)
-         ON CONFLICT (id) DO UPDATE SET status = excluded.status, plan = excluded.plan`,
-        [tenant.id, tenant.status, tenant.plan && JSON.stringify(tenant.plan)],
-      ),
-    );
+  /** Creates a tenant, or changes what `changes` names. A plan of null means the default plan. */
+  async save(tenantId: TenantId, changes: Partial<Pick<RegisteredTenant, 'status' | 'plan'>>): Promise<void> {
+    const { status, plan } = changes;
+    await this.database.asSystem(async (sql) => {
+      await sql.query('INSERT INTO tenants (id, name) VALUES ($1, $1) ON CONFLICT DO NOTHING', [tenantId]);
+      if (status !== undefined)
+        await sql.query('UPDATE tenants SET status = $2 WHERE id = $1', [tenantId, status]);
+      if (plan !== undefined)
+        await sql.query('UPDATE tenants SET plan = $2 WHERE id = $1', [
+          tenantId,
+          plan && JSON.stringify(plan),
+        ]);
+    });
   }
 
   /** Every tenant, by name. */

@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { Logger } from '@nestjs/common';
+import type { SemanticCache } from '@sparkle/cache';
+import { parseTenantId, SystemClock, type TenantId } from '@sparkle/contracts';
+import { StudyRecordPartitions } from '@sparkle/database';
+import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
+import { graphragMigrations, type JobQueue, JobService, type JobTicket } from '@sparkle/graphrag';
+import { JobQueues, postgresQueueBackend, TenantRegistry } from '@sparkle/runtime';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MaintenanceProcessor } from '../src/processors/maintenance.processor.js';
+import { Upkeep } from '../src/runner/upkeep.js';
+
+describe('upkeep', () => {
+  let test: TestDatabase;
+  let queues: JobQueues;
+  let purged: TenantId[];
+  let maintenance: MaintenanceProcessor;
+
+  beforeAll(() => Logger.overrideLogger(false));
+  afterAll(() => Logger.overrideLogger(true));
+
+  beforeEach(async () => {
+    test = await createTestDatabase({ migrations: graphragMigrations });
+    queues = new JobQueues(postgresQueueBackend(test.url));
+    purged = [];
+    const answers: Pick<SemanticCache, 'removeExpired'> = {
+      removeExpired: async (tenantId) => {
+        purged.push(tenantId);
+        return 0;
+      },
+    };
+    const jobQueue: JobQueue = { enqueue: (ticket) => queues.add('ingestion', ticket.jobId, ticket) };
+    maintenance = new MaintenanceProcessor(
+      new JobService(test.database, test.database),
+      jobQueue,
+      new StudyRecordPartitions(test.database, new SystemClock()),
+      new TenantRegistry(test.database, false),
+      answers as SemanticCache,
+    );
+  });
+
+  afterEach(async () => {
+    await queues?.onApplicationShutdown();
+    await test?.drop();
+  });
+
+  const addRow = async (state: string, idleSeconds = 0): Promise<JobTicket> => {
+    const ticket = {
+      tenantId: parseTenantId('demo'),
+      jobId: randomUUID(),
+      kind: 'ingestion' as const,
+      subjectId: randomUUID(),
+    };
+    await test.database.asSystem(async (sql) => {
+      await sql.query("INSERT INTO tenants (id, name) VALUES ('demo', 'demo') ON CONFLICT DO NOTHING");
+      await sql.query(
+        `INSERT INTO jobs (tenant_id, id, kind, subject_id, state, updated_at)
+         VALUES ('demo', $1, 'ingestion', $2, $3, now() - $4 * interval '1 second')`,
+        [ticket.jobId, ticket.subjectId, state, idleSeconds],
+      );
+    });
+    return ticket;
+  };
+
+  it('enqueues at start, once, what an earlier process left unfinished and nothing else', async () => {
+    const lost = [await addRow('queued'), await addRow('running')];
+    await addRow('completed');
+    await addRow('failed');
+    const upkeep = new Upkeep(queues, maintenance);
+    await upkeep.onApplicationBootstrap();
+    await upkeep.onApplicationBootstrap();
+    expect((await queues.depths()).ingestion.waiting).toBe(lost.length);
+    const taken: unknown[] = [];
+    const worker = queues.startWorker('ingestion', async (job) => void taken.push(job.data), 1);
+    await new Promise<void>((resolve) => {
+      worker.on('completed', () => {
+        if (taken.length === lost.length) resolve();
+      });
+    });
+    expect(taken).toEqual(expect.arrayContaining(lost));
+  });
+
+  it('schedules each repeated job once, however many workers start', async () => {
+    await new Upkeep(queues, maintenance).onApplicationBootstrap();
+    await new Upkeep(queues, maintenance).onApplicationBootstrap();
+    const { maintenance: sweeps, warmup } = await queues.depths();
+    for (const { waiting, delayed } of [sweeps, warmup]) expect(waiting + delayed).toBe(1);
+  });
+
+  it('schedules the repeated jobs although what was left behind cannot be read', async () => {
+    maintenance.recoverJobs = () => Promise.reject(new Error('the database is down'));
+    await new Upkeep(queues, maintenance).onApplicationBootstrap();
+    const { maintenance: sweeps } = await queues.depths();
+    expect(sweeps.waiting + sweeps.delayed).toBe(1);
+  });
+
+  it('leaves jobs alone in a sweep that have moved within the last minute', async () => {
+    await addRow('queued', 10);
+    await addRow('running', 10);
+    await addRow('queued', 120);
+    await maintenance.process();
+    expect((await queues.depths()).ingestion.waiting).toBe(1);
+    await maintenance.process();
+    expect((await queues.depths()).ingestion.waiting).toBe(1);
+    expect(purged).toEqual(['demo', 'demo']);
+  });
+
+  it('makes the partitions of the coming months', async () => {
+    await maintenance.process();
+    const partitions = await test.database.asSystem((sql) =>
+      sql.query(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'study_records'::regclass",
+      ),
+    );
+    expect(partitions.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('sweeps the other tenants although one of them fails', async () => {
+    await test.createTenant('a');
+    await test.createTenant('b');
+    const seen: string[] = [];
+    const { answers } = maintenance as unknown as {
+      answers: { removeExpired: (id: string) => Promise<number> };
+    };
+    answers.removeExpired = async (id) => {
+      seen.push(id);
+      if (id === 'a') throw new Error('no luck');
+      return 0;
+    };
+    await expect(maintenance.process()).rejects.toThrow('no luck');
+    expect(seen).toEqual(['a', 'b']);
+  });
+});
