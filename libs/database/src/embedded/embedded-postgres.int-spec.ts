@@ -204,7 +204,7 @@ describe('clients of the embedded database', () => {
       a!.on('notification', (note) => heard.push(`a:${note.channel}:${note.payload}`));
       b!.on('notification', (note) => heard.push(`b:${note.channel}:${note.payload}`));
       await a!.query('LISTEN news; LISTEN "Other News"');
-      await b!.query('LISTEN news');
+      await b!.query('-- as BullMQ sends it\n/* with a comment */ LISTEN news;\n');
       await sender!.query("SELECT pg_notify('news', '1'), pg_notify('Other News', '2')");
       await b!.query('UNLISTEN news');
       await sender!.query("NOTIFY news, '3'");

@@ -1,7 +1,8 @@
 import { message, readCString } from './wire-protocol.js';
 
-/** One statement at the start of a query that concerns the session, up to its semicolon. */
-const SESSION_STATEMENT = /^\s*((?:SET|RESET|DISCARD|LISTEN|UNLISTEN)\s(?:[^';]|'(?:[^']|'')*')*)(?:;|$)/i;
+/** One statement at the start of a query that concerns the session, up to its semicolon; comments may precede it. */
+const SESSION_STATEMENT =
+  /^(?:\s|--[^\n]*(?:\n|$)|\/\*(?:[^*]|\*(?!\/))*\*\/)*((?:SET|RESET|DISCARD|LISTEN|UNLISTEN)\s(?:[^';]|'(?:[^']|'')*')*)(?:;|$)/i;
 const SET =
   /^SET\s+(?:SESSION\s+)?(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b|CHARACTERISTICS\b)("[^"]+"|[\w.]+(?:\s+ZONE)?)/i;
 const RESET = /^(?:RESET\s+("[^"]+"|[\w.]+)|DISCARD\s+ALL)/i;
