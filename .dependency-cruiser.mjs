@@ -61,7 +61,10 @@ export default {
       comment: 'another package is imported by an entry point, never by a path into it',
       severity: 'error',
       from: { path: '^((?:libs|apps)/[^/]+)/' },
-      to: { path: '^(libs|apps)/[^/]+/', pathNot: ['^$1/', '/src/index\\.ts$', '/src/(testing|embedded)/index\\.ts$'] },
+      to: {
+        path: '^(libs|apps)/[^/]+/',
+        pathNot: ['^$1/', '/src/index\\.ts$', '/src/(testing|embedded)/index\\.ts$'],
+      },
     },
     { name: 'resolvable', severity: 'error', from: { pathNot: '/dist/' }, to: { couldNotResolve: true } },
   ],

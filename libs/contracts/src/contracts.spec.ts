@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { channels, isSparkleError, parseTenantId, SparkleError, SystemClock, TenantContext } from './index.js';
+import {
+  channels,
+  isSparkleError,
+  parseTenantId,
+  SparkleError,
+  SystemClock,
+  TenantContext,
+} from './index.js';
 import { SeededRandom, TestClock } from './testing/index.js';
 
 describe('parseTenantId', () => {
@@ -62,9 +69,11 @@ describe.each([
   it('does not run a cancelled timer', async () => {
     const clock = make();
     let ran = false;
-    clock.schedule(0, () => {
-      ran = true;
-    }).cancel();
+    clock
+      .schedule(0, () => {
+        ran = true;
+      })
+      .cancel();
     if (clock instanceof TestClock) await clock.advance(10);
     else await clock.sleep(1);
     expect(ran).toBe(false);

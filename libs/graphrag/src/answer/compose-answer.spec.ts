@@ -23,7 +23,9 @@ const request = {
 describe('checkAnswer', () => {
   it('quotes the sentence that the answer took, word for word', () => {
     const { citations } = checkAnswer('Gradient descent is an iterative algorithm. [C1]', request);
-    expect(citations).toEqual([expect.objectContaining({ quote: 'Gradient descent is an iterative algorithm.' })]);
+    expect(citations).toEqual([
+      expect.objectContaining({ quote: 'Gradient descent is an iterative algorithm.' }),
+    ]);
   });
 
   it('quotes the nearest sentence, never a heading, when the answer is in other words', () => {

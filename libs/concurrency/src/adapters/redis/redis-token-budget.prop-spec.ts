@@ -62,7 +62,8 @@ describe('token budgets in Redis', () => {
         };
         const memory = new MemoryTokenBudgetStore(new TestClock());
         // One after the other: a server that has lost its scripts makes those in flight overtake each other.
-        for (const command of schedule) expect(await run(stores[0]!, command)).toEqual(await run(memory, command));
+        for (const command of schedule)
+          expect(await run(stores[0]!, command)).toEqual(await run(memory, command));
       }),
       { numRuns: 100 },
     );
