@@ -62,5 +62,5 @@ describe('the standalone application', () => {
     const document = await app.send(`/v1/documents/${accepted.body.documentId}`, { token });
     expect(document.body.state).toBe('ready');
     expect(document.body.chunks).toBeGreaterThan(100);
-  }, 180_000);
+  });
 });

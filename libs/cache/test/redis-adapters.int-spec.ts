@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { TcpProxy } from '@sparkle/contracts/testing';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisCacheStore } from '../src/adapters/redis/redis-cache.store.js';
@@ -6,7 +7,7 @@ import { RedisInvalidationBus } from '../src/adapters/redis/redis-invalidation.b
 import { scripts } from '../src/lua/scripts.js';
 import { cacheStoreContract } from '../src/testing/cache-store.contract.js';
 import { invalidationBusContract } from '../src/testing/invalidation-bus.contract.js';
-import { openRedis, redisUrl, TcpProxy } from './required-services.js';
+import { openRedis, redisUrl } from './required-services.js';
 
 const prefix = `sparkle-test:${process.pid}:${Date.now()}`;
 let redis: Redis;
@@ -35,8 +36,8 @@ invalidationBusContract('redis', async () => {
   const connections = await Promise.all([
     openRedis(),
     openRedis(),
-    openRedis(proxy.url),
-    openRedis(proxy.url),
+    openRedis(proxy.redisUrl),
+    openRedis(proxy.redisUrl),
   ]);
   const [publisher, subscriber, farPublisher, farSubscriber] = connections;
   const channel = `${prefix}:bus:${proxy.port}`;

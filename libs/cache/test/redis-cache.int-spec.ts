@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { parseTenantId } from '@sparkle/contracts';
+import { TcpProxy } from '@sparkle/contracts/testing';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RedisCacheStore } from '../src/adapters/redis/redis-cache.store.js';
 import { RedisInvalidationBus } from '../src/adapters/redis/redis-invalidation.bus.js';
 import { CacheService } from '../src/core/cache.service.js';
-import { openRedis, redisUrl, TcpProxy } from './required-services.js';
+import { openRedis, redisUrl } from './required-services.js';
 
 const prefix = `sparkle-test:${process.pid}:${Date.now()}:cache`;
 const scope = { tenantId: parseTenantId('acme'), namespace: 'flights' };
@@ -72,7 +73,7 @@ describe('a Redis that stalls or refuses', () => {
 
   beforeEach(async () => {
     proxy = await TcpProxy.to(redisUrl());
-    connections = [await openRedis(proxy.url), await openRedis(proxy.url)];
+    connections = [await openRedis(proxy.redisUrl), await openRedis(proxy.redisUrl)];
     const [client, subscriber] = connections as [Redis, Redis];
     bus = new RedisInvalidationBus({
       publisher: client,
@@ -99,13 +100,13 @@ describe('a Redis that stalls or refuses', () => {
   ] as const) {
     it(`is done without while ${what}, left alone after a few failures, and used again once back`, async () => {
       await cache.set(scope, 'known', 'kept');
-      fail();
+      await fail();
       for (let index = 0; index < 8; index++)
         expect(await cache.getOrSet(scope, `k${index}`, () => index)).toBe(index);
       expect(cache.storeAvailable).toBe(false);
       await vi.waitFor(() => expect(bus.connected).toBe(false), { timeout: 5_000 });
       expect(await cache.getOrSet(scope, 'known', () => 'reloaded')).toBe('kept');
-      mend();
+      await mend();
       await vi.waitFor(() => expect(cache.storeAvailable && bus.connected).toBe(true), { timeout: 10_000 });
       await cache.set(scope, 'after', 'stored');
       expect(await cache.peek(scope, 'after')).toMatchObject({ value: 'stored' });
@@ -113,10 +114,10 @@ describe('a Redis that stalls or refuses', () => {
 
     it(`hears of an invalidation made while ${what} before it is read again`, async () => {
       await cache.set(scope, 'k', 'old');
-      fail();
+      await fail();
       expect(await cache.delete(scope, 'k')).toBe('deferred');
       expect(await cache.get(scope, 'k')).toBeUndefined();
-      mend();
+      await mend();
       const own = await openRedis();
       connections.push(own);
       const witness = new RedisCacheStore(own, { keyPrefix: `${prefix}:${proxy.port}` });

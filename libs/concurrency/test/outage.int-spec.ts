@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { channels, type LimitEvent, parseTenantId, SystemClock } from '@sparkle/contracts';
-import { TestClock } from '@sparkle/contracts/testing';
+import { TcpProxy, TestClock } from '@sparkle/contracts/testing';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MemoryRateLimitStore } from '../src/adapters/memory/memory-rate-limit.store.js';
@@ -12,7 +12,6 @@ import { type OutagePolicy, RateLimiter } from '../src/core/rate-limiter.js';
 import { Semaphores } from '../src/core/semaphores.js';
 import { TokenBudget } from '../src/core/token-budget.js';
 import { requireTestRedisUrl } from '../src/testing/redis-connection.js';
-import { TcpProxy } from '../src/testing/tcp-proxy.js';
 
 const tenantId = parseTenantId('acme');
 const budgetMs = 50;

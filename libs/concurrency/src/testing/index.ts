@@ -1,5 +1,4 @@
 export { type RateLimitStoreSubject, rateLimitStoreContract } from './rate-limit-store.contract.js';
 export { connectTestRedis, requireTestRedisUrl } from './redis-connection.js';
 export { type PermitStoreSubject, semaphoreContract } from './semaphore.contract.js';
-export { TcpProxy } from './tcp-proxy.js';
 export { type TokenBudgetStoreSubject, tokenBudgetContract } from './token-budget.contract.js';

@@ -1,2 +1,3 @@
 export { SeededRandom } from './seeded-random.js';
+export { TcpProxy } from './tcp-proxy.js';
 export { TestClock } from './test-clock.js';

@@ -3,14 +3,6 @@ import type { ResolvableEntity, ResolvableRelation } from '../ingest/resolve-ent
 import type { ChunkDraft } from '../model.js';
 import { type Course, type CourseConcept, parseCourse } from './course.schema.js';
 
-/** What an outline document carries besides its text. */
-export interface OutlineAttributes {
-  readonly courseId: string;
-  readonly courseVersion: string;
-  readonly courseRole: 'outline';
-  readonly course: Course;
-}
-
 /** What one passage of an outline states. */
 export interface OutlineExtraction {
   readonly entities: readonly ResolvableEntity[];

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { TcpProxy } from '@sparkle/concurrency/testing';
 import { parseTenantId } from '@sparkle/contracts';
+import { TcpProxy } from '@sparkle/contracts/testing';
 import { createTestDatabase } from '@sparkle/database/testing';
 import { jobQueueContract } from '@sparkle/graphrag/testing';
 import { describe, expect, it, vi } from 'vitest';

@@ -19,6 +19,11 @@ export class TcpProxy {
     return proxy;
   }
 
+  /** The address to give to a Redis client. */
+  get redisUrl(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
   /** Accepts connections (again), on the same port. */
   async accept(): Promise<void> {
     const server = createServer((client) => this.join(client));
