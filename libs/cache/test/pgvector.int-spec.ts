@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { parseTenantId, type SqlClient, type TenantDatabase, type TenantId } from '@sparkle/contracts';
 import { Client, Pool } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { PgvectorSemanticStore } from '../src/adapters/pgvector/pgvector-semantic.store.js';
 import { semanticCacheMigration } from '../src/adapters/pgvector/semantic-cache.migration.js';
 import { CONTRACT_DIMENSIONS, semanticStoreContract } from '../src/testing/semantic-store.contract.js';
@@ -51,7 +51,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await pool?.end();
-  await admin?.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  // The pool is done before the server is: dropping by force would cut connections that are still closing.
+  await vi.waitFor(() => admin?.query(`DROP DATABASE IF EXISTS ${name}`), { timeout: 10_000 });
   await admin?.end();
 });
 
