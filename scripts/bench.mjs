@@ -1,6 +1,7 @@
 // npm run bench -- NAME [--json]: runs bench/src/NAME.bench.ts on the built libraries.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { redisServer } from './services/redis.mjs';
 import { ensureBuilt, ensureDependencies, execute, main, root } from './workspace.mjs';
 
 await main(async () => {
@@ -15,6 +16,7 @@ await main(async () => {
   const log = (text) => console.error(`bench: ${text} …`);
   await ensureDependencies(log);
   await ensureBuilt(log);
+  redisServer(log);
   const args = ['--expose-gc', '--import', '@swc-node/register/esm-register', file, ...rest];
   await execute(process.execPath, args, { env: { SWC_NODE_PROJECT: join(root, 'bench/tsconfig.json') } });
 });

@@ -1,34 +1,63 @@
+/** The system measured when no other is named. */
+export const OURS = 'sparkle';
+
 /** One figure of a benchmark. `ratio` is `value` over the value of the metric that `baseline` names. */
 export interface Measurement {
   readonly bench: string;
   readonly metric: string;
+  /** Who was measured: `sparkle`, a peer's package name, or what a baseline is made of. */
+  readonly system: string;
   readonly value: number;
   readonly unit: string;
   readonly baseline: string | null;
   readonly ratio: number | null;
 }
 
-/** Collects a benchmark's figures and prints them: one JSON object per line with `--json`, else a table. */
+export interface MeasurementOptions {
+  /**
+   * A metric added before, of the same run and unit: `metric`, or `metric@system` where several systems have it.
+   */
+  readonly baseline?: string;
+  /** Default {@link OURS}. */
+  readonly system?: string;
+}
+
+/**
+ * Collects a benchmark's figures and prints them: one JSON object per line with `--json`, else a table with the
+ * notes below it.
+ */
 export class Report {
   private readonly measured = new Map<string, Measurement>();
+  private readonly notes: string[] = [];
 
   constructor(private readonly bench: string) {}
 
-  /**
-   * @param baseline a metric added before, of the same run and unit.
-   * @throws RangeError for a value that is no number, a metric added twice or a baseline not added yet.
-   */
-  add(metric: string, value: number, unit: string, baseline?: string): void {
-    if (!Number.isFinite(value)) throw new RangeError(`${metric} was not measured`);
-    if (this.measured.has(metric)) throw new RangeError(`${metric} is added twice`);
-    this.measured.set(metric, {
+  /** @throws RangeError for a value that is no number, a metric added twice or a baseline not added yet. */
+  add(
+    metric: string,
+    value: number,
+    unit: string,
+    { baseline, system = OURS }: MeasurementOptions = {},
+  ): void {
+    const id = `${metric}@${system}`;
+    if (!Number.isFinite(value)) throw new RangeError(`${id} was not measured`);
+    if (this.measured.has(id)) throw new RangeError(`${id} is added twice`);
+    const ratio = baseline === undefined ? null : value / this.valueOf(baseline, unit);
+    this.measured.set(id, {
       bench: this.bench,
       metric,
+      system,
       value,
       unit,
       baseline: baseline ?? null,
-      ratio: baseline === undefined ? null : value / this.valueOf(baseline, unit),
+      // JSON has no infinity: over a baseline of zero there is no ratio.
+      ratio: ratio !== null && Number.isFinite(ratio) ? ratio : null,
     });
+  }
+
+  /** What a reader must know of the figures: what a system cannot do, what was left out. */
+  note(text: string): void {
+    this.notes.push(text);
   }
 
   /** Every figure, in the order they were added. */
@@ -42,7 +71,9 @@ export class Report {
   }
 
   private valueOf(baseline: string, unit: string): number {
-    const found = this.measured.get(baseline);
+    const found = this.measurements.find(
+      ({ metric, system }) => metric === baseline || `${metric}@${system}` === baseline,
+    );
     if (found?.unit !== unit) throw new RangeError(`there is no baseline ${baseline} in ${unit}`);
     return found.value;
   }
@@ -53,9 +84,10 @@ export class Report {
 
   private table(): string {
     const rows = [
-      ['metric', 'value', 'unit', 'ratio', 'baseline'],
-      ...this.measurements.map(({ metric, value, unit, ratio, baseline }) => [
+      ['metric', 'system', 'value', 'unit', 'ratio', 'baseline'],
+      ...this.measurements.map(({ metric, system, value, unit, ratio, baseline }) => [
         metric,
+        system,
         readable(value),
         unit,
         ratio === null ? '' : ratio.toFixed(2),
@@ -63,13 +95,13 @@ export class Report {
       ]),
     ];
     const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-    const numeric = new Set([1, 3]);
+    const numeric = new Set([2, 4]);
     const line = (row: readonly string[]) =>
       row
         .map((cell, at) => (numeric.has(at) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))
         .join('  ')
         .trimEnd();
-    return `${this.bench}\n${rows.map(line).join('\n')}\n`;
+    return [this.bench, ...rows.map(line), ...this.notes.map((note) => `note: ${note}`), ''].join('\n');
   }
 }
 

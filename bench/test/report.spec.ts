@@ -45,26 +45,43 @@ describe('a benchmark', () => {
 
 describe('a report', () => {
   const report = new Report('cache');
-  report.add('map_get', 200, 'calls/s');
-  report.add('l1_get', 50, 'calls/s', 'map_get');
+  report.add('map_get', 200, 'calls/s', { system: 'map' });
+  report.add('l1_get', 50, 'calls/s', { baseline: 'map_get' });
+  report.add('l1_get', 10, 'calls/s', { baseline: 'l1_get@sparkle', system: 'peer' });
+  report.note('the peer has no tags');
 
   it('prints one JSON object per line, each with its ratio to the baseline it names', () => {
     const lines = report.render(['node', 'cache.bench.ts', '--json']).trimEnd().split('\n');
+    const common = { bench: 'cache', metric: 'l1_get', unit: 'calls/s' };
     expect(lines.map((line) => JSON.parse(line))).toEqual([
-      { bench: 'cache', metric: 'map_get', value: 200, unit: 'calls/s', baseline: null, ratio: null },
-      { bench: 'cache', metric: 'l1_get', value: 50, unit: 'calls/s', baseline: 'map_get', ratio: 0.25 },
+      { ...common, metric: 'map_get', system: 'map', value: 200, baseline: null, ratio: null },
+      { ...common, system: 'sparkle', value: 50, baseline: 'map_get', ratio: 0.25 },
+      { ...common, system: 'peer', value: 10, baseline: 'l1_get@sparkle', ratio: 0.2 },
     ]);
   });
 
-  it('prints a table without --json', () => {
-    expect(report.render([])).toBe(
-      'cache\nmetric   value  unit     ratio  baseline\nmap_get    200  calls/s\nl1_get    50.0  calls/s   0.25  map_get\n',
-    );
+  it('prints a table and its notes without --json', () => {
+    expect(report.render([]).split('\n')).toEqual([
+      'cache',
+      'metric   system   value  unit     ratio  baseline',
+      'map_get  map        200  calls/s',
+      'l1_get   sparkle   50.0  calls/s   0.25  map_get',
+      'l1_get   peer      10.0  calls/s   0.20  l1_get@sparkle',
+      'note: the peer has no tags',
+      '',
+    ]);
+  });
+
+  it('gives no ratio to a baseline of zero', () => {
+    const zero = new Report('zero');
+    zero.add('none', 0, 'calls');
+    zero.add('some', 2, 'calls', { baseline: 'none' });
+    expect(zero.measurements.at(-1)?.ratio).toBeNull();
   });
 
   it('refuses a figure that was not measured and a baseline of another unit', () => {
     expect(() => report.add('nothing', Number.NaN, 'ms')).toThrow(RangeError);
-    expect(() => report.add('other', 1, 'ms', 'map_get')).toThrow(RangeError);
+    expect(() => report.add('other', 1, 'ms', { baseline: 'map_get' })).toThrow(RangeError);
     expect(() => report.add('l1_get', 1, 'calls/s')).toThrow(RangeError);
   });
 });

@@ -1,4 +1,5 @@
 import { startServices, stopServices } from './index.mjs';
+import { redisServer } from './redis.mjs';
 
 /**
  * The services tests run on: those named by TEST_DATABASE_URL and TEST_REDIS_URL, else servers started for
@@ -8,6 +9,8 @@ import { startServices, stopServices } from './index.mjs';
  */
 export async function servicesForTests(log) {
   const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env;
+  // Fault tests start servers of their own beside the named ones.
+  redisServer(log);
   if (TEST_DATABASE_URL && TEST_REDIS_URL) return { env: {}, release: async () => {} };
   const urls = await startServices('test', { log });
   return {

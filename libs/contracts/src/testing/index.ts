@@ -1,3 +1,4 @@
+export { RedisCluster, RedisServer } from './redis-server.js';
 export { SeededRandom } from './seeded-random.js';
 export { TcpProxy } from './tcp-proxy.js';
 export { TestClock } from './test-clock.js';
