@@ -7,13 +7,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 const MAY_DEPEND_ON = {
   app: ['app', 'composition', 'feature', 'platform', 'contract'],
   bench: ['composition', 'feature', 'platform', 'contract'],
+  example: ['platform', 'contract'],
   composition: ['feature', 'platform', 'contract'],
   feature: ['platform', 'contract'],
   platform: ['contract'],
   contract: [],
 };
 
-const packages = [...children('libs'), ...children('apps'), 'bench'].map((folder) => ({
+const packages = [...children('libs'), ...children('apps'), 'bench', 'examples'].map((folder) => ({
   folder,
   layer: JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
     .nx.tags.find((tag) => tag.startsWith('type:'))
@@ -36,7 +37,7 @@ const layerRules = packages.map(({ folder, layer }) => {
     name: `layers: ${folder} (${layer}) may import ${MAY_DEPEND_ON[layer].join(', ') || 'nothing'}`,
     severity: 'error',
     from: { path: `^${folder}/` },
-    to: { path: '^(libs|apps|bench)/', pathNot: inside(allowed) },
+    to: { path: '^(libs|apps|bench|examples)/', pathNot: inside(allowed) },
   };
 });
 

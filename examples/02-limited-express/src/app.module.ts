@@ -1,0 +1,52 @@
+import { type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { ConcurrencyModule, TenantRateLimitGuard } from '@sparkle/concurrency';
+import { parseTenantId, TenantContext } from '@sparkle/contracts';
+import type { NextFunction, Request, Response } from 'express';
+import { Redis } from 'ioredis';
+import { AnswersController } from './answers.controller.js';
+import { ProblemFilter } from './problem.filter.js';
+
+const plan = {
+  qps: 50,
+  burst: 50,
+  permits: 2,
+  threadShare: 1,
+  tokenBudget: { tokens: 10_000, windowMs: 86_400_000 },
+};
+
+/** Counts in Redis when there is one, so that several processes share the limits. */
+function store(url: string | undefined) {
+  if (!url) return { kind: 'memory' } as const;
+  const connect = () => {
+    const connection = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0 });
+    connection.on('error', (error) => console.error(`Redis: ${error.message}`));
+    return connection;
+  };
+  return { kind: 'redis', client: connect(), subscriber: connect() } as const;
+}
+
+@Module({
+  imports: [
+    ConcurrencyModule.forRoot({
+      store: store(process.env.REDIS_URL),
+      plans: { kind: 'static', overrides: { acme: plan, globex: plan } },
+    }),
+  ],
+  controllers: [AnswersController],
+  providers: [
+    { provide: APP_GUARD, useExisting: TenantRateLimitGuard },
+    { provide: APP_FILTER, useClass: ProblemFilter },
+  ],
+})
+export class AppModule implements NestModule {
+  /** Stands for authentication: a header says which tenant and user ask. */
+  configure(consumer: MiddlewareConsumer): void {
+    consumer
+      .apply((request: Request, _response: Response, next: NextFunction) => {
+        const tenantId = parseTenantId(request.get('x-tenant') ?? 'nobody');
+        TenantContext.run({ tenantId, userId: request.get('x-user') ?? 'guest', scopes: [] }, next);
+      })
+      .forRoutes('*path');
+  }
+}
