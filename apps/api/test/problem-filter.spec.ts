@@ -1,4 +1,5 @@
 import { HttpException, NotFoundException, UnsupportedMediaTypeException } from '@nestjs/common';
+import { PermitTimeoutError } from '@sparkle/concurrency';
 import { ConversationNotFoundError } from '@sparkle/conversation';
 import { DocumentTooLargeError } from '@sparkle/graphrag';
 import { TokenExpiredError } from '@sparkle/runtime';
@@ -9,7 +10,7 @@ import { problemOf } from '../src/http/problem.filter.js';
 
 /** Codes that stop a start or mean a defect of ours: a client never sees them. */
 const INTERNAL =
-  /OPTIONS_INVALID$|^DATABASE_(?!POOL_TIMEOUT|UNREACHABLE)|^CACHE_(?!LOADER)|^DATA_FOLDER|^EMBED|^HEALTH_|^TEST_|^RESOURCE_|^SCRIPT_|SETTINGS_INVALID$|^(STORE_TIMEOUT|CONFIGURATION_INVALID|REDIS_UNREACHABLE|EVALUATION_DATA_INVALID|COURSE_INVALID|TRANSITION_INVALID|ANSWER_EMPTY|RATE_LIMIT_REQUEST_INVALID|TENANT_ID_INVALID|TENANT_PLAN_INVALID)$/;
+  /OPTIONS_INVALID$|^DATABASE_(?!POOL_TIMEOUT|UNREACHABLE)|^CACHE_(?!LOADER)|^DATA_FOLDER|^EMBED|^HEALTH_|^TEST_|SETTINGS_INVALID$|^(CONFIGURATION_INVALID|REDIS_UNREACHABLE|EVALUATION_DATA_INVALID|COURSE_INVALID|TRANSITION_INVALID|ANSWER_EMPTY|TENANT_ID_INVALID)$/;
 
 describe('problemOf', () => {
   it('gives a typed failure its status, code and message', () => {
@@ -40,16 +41,22 @@ describe('problemOf', () => {
     expect(problemOf(new UnsupportedMediaTypeException()).code).toBe('MEDIA_TYPE_UNSUPPORTED');
   });
 
+  it('leaves to the library of limits what its errors mean', () => {
+    expect(problemOf(new PermitTimeoutError('answers', 100))).toMatchObject({
+      status: 429,
+      code: 'PERMIT_TIMEOUT',
+    });
+  });
+
   it('answers another tenant and a missing thing alike', () => {
     expect(problemOf(new ConversationNotFoundError()).status).toBe(404);
   });
 });
 
 describe('HTTP_STATUS', () => {
-  it('has a status for every error of the libraries that can reach a client', async () => {
+  it('has a status for every error that can reach a client, of the libraries that have none of their own', async () => {
     const libraries = await Promise.all([
       import('@sparkle/cache'),
-      import('@sparkle/concurrency'),
       import('@sparkle/contracts'),
       import('@sparkle/conversation'),
       import('@sparkle/database'),
@@ -58,7 +65,7 @@ describe('HTTP_STATUS', () => {
       import('@sparkle/runtime'),
     ]);
     const codes = libraries.flatMap((library) => Object.values(library).flatMap(codeOf));
-    expect(codes.length).toBeGreaterThan(60);
+    expect(codes.length).toBeGreaterThan(40);
     const forgotten = codes.filter((code) => !(code in HTTP_STATUS) && !INTERNAL.test(code));
     expect(forgotten).toEqual([]);
   });

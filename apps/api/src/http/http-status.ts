@@ -1,6 +1,6 @@
 /**
- * The HTTP status of every error that can reach a client, by code. What is missing here is our fault: it answers
- * 500 and says nothing of its cause.
+ * The HTTP status of every error that can reach a client, by code, but for those of `@sparkle/concurrency`, which
+ * says itself what they mean. What is in neither is our fault: it answers 500 and says nothing of its cause.
  */
 export const HTTP_STATUS: Readonly<Record<string, number>> = {
   // The request itself
@@ -36,8 +36,6 @@ export const HTTP_STATUS: Readonly<Record<string, number>> = {
   SCOPE_MISSING: 403,
   TENANT_MISSING: 403,
   TENANT_UNKNOWN: 403,
-  TENANT_PLAN_MISSING: 403,
-  TENANT_SUSPENDED: 403,
 
   // What is not there
   NOT_FOUND: 404,
@@ -55,22 +53,11 @@ export const HTTP_STATUS: Readonly<Record<string, number>> = {
   TURN_LOST: 409,
 
   // Limits
-  RATE_LIMITED: 429,
-  TOKEN_BUDGET_EXCEEDED: 429,
-  TOKEN_AMOUNT_INVALID: 429,
   LLM_BUDGET_EXCEEDED: 429,
-  PERMIT_TIMEOUT: 429,
-  PERMIT_QUEUE_FULL: 429,
   LLM_INPUT_INVALID: 422,
   LLM_CONTEXT_TOO_LONG: 422,
 
   // What we depend on
-  LIMIT_STORE_FAILED: 503,
-  BUDGET_STORE_FAILED: 503,
-  PERMIT_STORE_FAILED: 503,
-  PERMIT_LOST: 503,
-  SEMAPHORE_CLOSED: 503,
-  TENANT_PLAN_STORE_FAILED: 503,
   DATABASE_POOL_TIMEOUT: 503,
   DATABASE_UNREACHABLE: 503,
   LLM_RATE_LIMITED: 503,

@@ -1,4 +1,5 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import { problemOf as limitOf } from '@sparkle/concurrency';
 import { isSparkleError } from '@sparkle/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
@@ -58,7 +59,7 @@ const TITLES: Readonly<Record<number, string>> = {
 /** What a client is told of a failure; unknown failures say nothing of their cause. */
 export function problemOf(error: unknown, instance?: string): Problem {
   const known = translate(error);
-  const status = isSparkleError(known) ? (HTTP_STATUS[known.code] ?? 500) : 500;
+  const status = statusOf(known);
   const hidden = !isSparkleError(known) || status === 500;
   const code = hidden ? 'INTERNAL_ERROR' : known.code;
   const extensions: Record<string, unknown> = {};
@@ -77,6 +78,11 @@ export function problemOf(error: unknown, instance?: string): Problem {
     ...(instance ? { instance } : {}),
     ...extensions,
   };
+}
+
+function statusOf(error: unknown): number {
+  if (!isSparkleError(error)) return 500;
+  return HTTP_STATUS[error.code] ?? limitOf(error)?.httpStatus ?? 500;
 }
 
 const BODY_TYPES = ['application/json', 'text/markdown', 'text/plain', 'multipart/form-data'];
