@@ -1,24 +1,20 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import { problemOf } from '@sparkle/concurrency';
 import { SparkleError } from '@sparkle/contracts';
 import type { Response } from 'express';
 
-/** The libraries know no HTTP: the application says which status each code has. */
-const STATUS: Readonly<Record<string, number>> = {
-  RATE_LIMITED: 429,
-  TENANT_PLAN_MISSING: 403,
-  TENANT_SUSPENDED: 403,
-  LIMIT_STORE_FAILED: 503,
-};
-
+/** The libraries throw no HTTP exceptions; they say which status their errors mean. */
 @Catch(SparkleError)
 export class ProblemFilter implements ExceptionFilter<SparkleError> {
-  catch({ code, message }: SparkleError, host: ArgumentsHost): void {
-    const status = STATUS[code] ?? 500;
+  catch(error: SparkleError, host: ArgumentsHost): void {
+    const { httpStatus: status, code, message: detail } = problemOf(error) ?? INTERNAL;
     host
       .switchToHttp()
       .getResponse<Response>()
       .status(status)
       .type('application/problem+json')
-      .send({ status, code, detail: status === 500 ? undefined : message });
+      .send({ status, code, detail });
   }
 }
+
+const INTERNAL = { httpStatus: 500, code: 'INTERNAL_ERROR', message: 'Something went wrong on our side.' };
