@@ -5,6 +5,7 @@ import { MemoryPermitStore } from './adapters/memory/memory-permit.store.js';
 import { MemoryRateLimitStore } from './adapters/memory/memory-rate-limit.store.js';
 import { MemoryTokenBudgetStore } from './adapters/memory/memory-token-budget.store.js';
 import { StaticTenantPlans } from './adapters/memory/static-tenant-plans.js';
+import { PiscinaThreads } from './adapters/piscina/piscina-threads.js';
 import { RedisPermitStore } from './adapters/redis/redis-permit.store.js';
 import { RedisRateLimitStore } from './adapters/redis/redis-rate-limit.store.js';
 import { RedisScripts } from './adapters/redis/redis-scripts.js';
@@ -15,13 +16,16 @@ import {
   ConcurrencyOptions,
   parseConcurrencyOptions,
 } from './concurrency.options.js';
+import { PriorityScheduler } from './core/priority-scheduler.js';
 import { RateLimiter } from './core/rate-limiter.js';
 import { Semaphores } from './core/semaphores.js';
+import { TenantThreads } from './core/tenant-threads.js';
 import { TokenBudget } from './core/token-budget.js';
 import { PermitInterceptor } from './nest/permit.interceptor.js';
 import { TenantRateLimitGuard } from './nest/tenant-rate-limit.guard.js';
 import { PermitStore } from './ports/permit-store.port.js';
 import { RateLimitStore } from './ports/rate-limit-store.port.js';
+import { TaskThreads } from './ports/task-threads.port.js';
 import { TenantPlans } from './ports/tenant-plans.port.js';
 import { TokenBudgetStore } from './ports/token-budget-store.port.js';
 
@@ -81,7 +85,9 @@ const inject = [ConcurrencyOptions, CONCURRENCY_CLOCK];
       useFactory: (options: ConcurrencyOptions, clock: Clock): PermitStore => {
         const scripts = scriptsOf(options, clock, options.commandBudgetMs);
         return scripts && options.store.kind === 'redis'
-          ? new RedisPermitStore(scripts, options.store.subscriber, options.keyPrefix)
+          ? new RedisPermitStore(scripts, options.store.subscriber, options.keyPrefix, {
+              durable: options.store.durable,
+            })
           : new MemoryPermitStore(clock);
       },
     },
@@ -119,6 +125,27 @@ const inject = [ConcurrencyOptions, CONCURRENCY_CLOCK];
           ...options.tokenBudget,
         }),
     },
+    {
+      provide: PriorityScheduler,
+      inject,
+      useFactory: ({ scheduler }: ConcurrencyOptions, clock: Clock) =>
+        new PriorityScheduler(clock, scheduler),
+    },
+    {
+      provide: TaskThreads,
+      inject: [ConcurrencyOptions],
+      useFactory: ({ threads }: ConcurrencyOptions): TaskThreads =>
+        new PiscinaThreads({
+          resourceLimits: { maxOldGenerationSizeMb: threads.heapMb },
+          env: threads.env,
+        }),
+    },
+    {
+      provide: TenantThreads,
+      inject: [ConcurrencyOptions, CONCURRENCY_CLOCK, TaskThreads, TenantPlans],
+      useFactory: ({ threads }: ConcurrencyOptions, clock: Clock, host: TaskThreads, plans: TenantPlans) =>
+        new TenantThreads(host, plans, clock, threads),
+    },
     TenantRateLimitGuard,
     PermitInterceptor,
   ],
@@ -129,17 +156,35 @@ const inject = [ConcurrencyOptions, CONCURRENCY_CLOCK];
     RateLimiter,
     Semaphores,
     TokenBudget,
+    PriorityScheduler,
+    TenantThreads,
     TenantRateLimitGuard,
     PermitInterceptor,
   ],
 })
 export class ConcurrencyModule extends ConfigurableModuleClass implements OnApplicationShutdown {
-  constructor(@Inject(Semaphores) private readonly semaphores: Semaphores) {
+  constructor(
+    @Inject(Semaphores) private readonly semaphores: Semaphores,
+    @Inject(PriorityScheduler) private readonly scheduler: PriorityScheduler,
+    @Inject(TenantThreads) private readonly threads: TenantThreads,
+    @Inject(ConcurrencyOptions) private readonly options: ConcurrencyOptions,
+    @Inject(CONCURRENCY_CLOCK) private readonly clock: Clock,
+  ) {
     super();
   }
 
-  /** Ends the waiting before connections are closed. */
+  /**
+   * Ends the waiting before connections are closed. Scheduled tasks that run are told to stop, and waited for
+   * no longer than a task may take; tasks in tenants' threads are waited for as long, then stopped.
+   */
   async onApplicationShutdown(): Promise<void> {
-    await this.semaphores.close();
+    await Promise.all([
+      this.semaphores.close(),
+      this.threads.close(this.options.threads.timeoutMs),
+      Promise.race([
+        this.scheduler.close({ cancel: true }),
+        this.clock.sleep(this.options.scheduler.timeoutMs),
+      ]),
+    ]);
   }
 }

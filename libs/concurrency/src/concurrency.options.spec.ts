@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { type ConcurrencyModuleOptions, parseConcurrencyOptions } from './concurrency.options.js';
 
@@ -15,10 +16,26 @@ describe('the options', () => {
         tenant: { limit: 5000, windowMs: 3_600_000 },
       },
       outagePolicy: 'local',
-      limitBudgetMs: 50,
+      limitBudgetMs: 40,
       commandBudgetMs: 1000,
       permits: { leaseMs: 30_000, timeoutMs: 60_000, maxWaiting: 10_000 },
       tokenBudget: { reservationMs: 300_000 },
+      scheduler: {
+        concurrency: 8,
+        maxQueued: 1000,
+        whenFull: 'reject',
+        timeoutMs: 30_000,
+        ageingMs: 5000,
+      },
+      threads: {
+        maxThreads: Math.max(8, 2 * availableParallelism()),
+        maxQueued: 1000,
+        timeoutMs: 30_000,
+        idleMs: 60_000,
+        warmMs: 1000,
+        heapMb: 256,
+        env: {},
+      },
     });
   });
 
@@ -29,6 +46,7 @@ describe('the options', () => {
       outagePolicy: 'panic',
       keyPrefix: '{hunter2}',
       permits: { leaseMs: 'hunter2' },
+      threads: { maxThreads: 2, reservedThreads: 2 },
       mistyped: true,
     };
     let caught: unknown;
@@ -49,6 +67,7 @@ describe('the options', () => {
         'outagePolicy',
         'keyPrefix',
         'permits.leaseMs',
+        'threads.reservedThreads',
         '(root)',
       ]),
     );

@@ -1,4 +1,6 @@
-import type { Clock, TenantDatabase } from '@sparkle/contracts';
+import { availableParallelism } from 'node:os';
+import type { ExecutionContext } from '@nestjs/common';
+import type { Clock, Principal, TenantDatabase } from '@sparkle/contracts';
 import { z } from 'zod';
 import type { RedisClient } from './adapters/redis/redis-scripts.js';
 import { describeProblems } from './core/schema-problems.js';
@@ -31,7 +33,16 @@ export const concurrencyOptionsSchema = z.strictObject({
   store: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('memory') }),
     z
-      .strictObject({ kind: z.literal('redis'), client: redisClient, subscriber: redisClient })
+      .strictObject({
+        kind: z.literal('redis'),
+        client: redisClient,
+        subscriber: redisClient,
+        /**
+         * Whether a restart of Redis loses nothing it has answered (`appendonly yes`, `appendfsync always`).
+         * Without that, no permit is granted to anybody new for one lease after Redis has started.
+         */
+        durable: z.boolean().default(false),
+      })
       .refine(({ client, subscriber }) => client !== subscriber, {
         path: ['subscriber'],
         message: 'Invalid input: expected a connection other than client',
@@ -73,8 +84,11 @@ export const concurrencyOptionsSchema = z.strictObject({
     .prefault({}),
   /** What the guard's limiter does while the store fails. */
   outagePolicy: z.enum(['open', 'closed', 'local']).default('local'),
-  /** Milliseconds a rate limit waits for Redis before the outage policy decides. */
-  limitBudgetMs: milliseconds.default(50),
+  /**
+   * Milliseconds a rate limit waits for Redis before the outage policy decides. The default leaves the event
+   * loop ten more, so that a decision takes 50 at most.
+   */
+  limitBudgetMs: milliseconds.default(40),
   /** Milliseconds a permit or token budget command waits for Redis before it fails. */
   commandBudgetMs: milliseconds.default(1000),
   permits: z
@@ -93,6 +107,61 @@ export const concurrencyOptionsSchema = z.strictObject({
       reservationMs: milliseconds.default(300_000),
     })
     .prefault({}),
+  /** The `PriorityScheduler` of this process. */
+  scheduler: z
+    .strictObject({
+      /** Tasks running at once. */
+      concurrency: z.number().int().positive().default(8),
+      /** Tasks waiting at once. 0: none waits. */
+      maxQueued: z.number().int().min(0).default(1000),
+      /** Tasks of one tenant waiting at once. Default: a quarter of `maxQueued`. */
+      maxQueuedPerTenant: z.number().int().min(0).optional(),
+      /** `drop-lowest`: an urgent task takes the place of a less urgent one. */
+      whenFull: z.enum(['reject', 'drop-lowest']).default('reject'),
+      /** How long a task may run. */
+      timeoutMs: milliseconds.default(30_000),
+      /** A class whose oldest task has waited for this long gets turns. */
+      ageingMs: z.number().int().min(0).default(5000),
+    })
+    .prefault({}),
+  /** The worker threads that tenants' tasks run in. */
+  threads: z
+    .strictObject({
+      /** Of all tenants together. Default: twice as many as processors, at least 8. */
+      maxThreads: z
+        .number()
+        .int()
+        .positive()
+        .default(() => Math.max(8, 2 * availableParallelism())),
+      /** How many of them only a tenant that keeps none busy may take. Default: one, unless there is only one. */
+      reservedThreads: z.number().int().min(0).optional(),
+      /** Tasks of one tenant waiting at once. */
+      maxQueued: z.number().int().positive().default(1000),
+      /** How long a task may take, waiting included. */
+      timeoutMs: milliseconds.max(2_147_483_647).default(30_000),
+      /** How long a thread lives without work. */
+      idleMs: milliseconds.default(60_000),
+      /** How long an idle thread, its tenant's only one, is safe from tenants that want a further one. */
+      warmMs: z.number().int().min(0).default(1000),
+      /** Heap of a thread, in MiB; buffers are not in it. A thread that needs more dies alone. */
+      heapMb: z.number().int().min(8).default(256),
+      /** The threads' `process.env`. The application's secrets are not in it unless you put them there. */
+      env: z.record(z.string(), z.string()).default({}),
+    })
+    .refine(({ maxThreads, reservedThreads = 0 }) => reservedThreads < maxThreads, {
+      path: ['reservedThreads'],
+      message: 'Invalid input: expected less than maxThreads',
+    })
+    .prefault({}),
+  /**
+   * Who asks, for the guard and the interceptor, on whatever transport. Default: the `TenantContext`, which
+   * must be set before guards run (HTTP middleware does).
+   */
+  principalOf: z
+    .custom<(context: ExecutionContext) => Principal | undefined>((value) => typeof value === 'function', {
+      message: 'Invalid input: expected a function',
+    })
+    .optional(),
   /** The source of time. Default: the system's. */
   clock: having<Clock>('a Clock', 'monotonic', 'schedule').optional(),
 });

@@ -133,6 +133,24 @@ export class PermitLostError extends ConcurrencyError {
   }
 }
 
+/** Whoever asked went away before the work could be done. */
+export class CallerLeftError extends ConcurrencyError {
+  readonly code = 'CALLER_LEFT';
+
+  constructor() {
+    super('The caller has left.');
+  }
+}
+
+/** A route asks for the signal of its permit and has no `@WithPermit`. */
+export class PermitMissingError extends ConcurrencyError {
+  readonly code = 'PERMIT_MISSING';
+
+  constructor() {
+    super('This route uses @PermitSignal and has no @WithPermit.');
+  }
+}
+
 /** The store of the permits failed or did not answer in time. */
 export class PermitStoreError extends ConcurrencyError {
   readonly code = 'PERMIT_STORE_FAILED';
@@ -191,12 +209,110 @@ export class TokenBudgetStoreError extends ConcurrencyError {
   }
 }
 
+/** The queue of a scheduler is full, for everyone or for this tenant. The task was not queued. */
+export class TaskQueueFullError extends ConcurrencyError {
+  readonly code = 'TASK_QUEUE_FULL';
+
+  constructor(
+    readonly scheduler: string,
+    readonly fullFor: 'all' | 'tenant',
+    readonly maxQueued: number,
+  ) {
+    super(
+      fullFor === 'tenant'
+        ? `Already ${maxQueued} tasks of this tenant wait in "${scheduler}"; no more are queued.`
+        : `Already ${maxQueued} tasks wait in "${scheduler}"; no more are queued.`,
+    );
+  }
+}
+
+/** A waiting task made room for a more urgent one. It was not started. */
+export class TaskDroppedError extends ConcurrencyError {
+  readonly code = 'TASK_DROPPED';
+
+  constructor(
+    readonly scheduler: string,
+    readonly priority: string,
+  ) {
+    super(`A task of priority "${priority}" was dropped from "${scheduler}" in favour of a more urgent one.`);
+  }
+}
+
+/** A task ran for longer than it may. Its signal was aborted. */
+export class TaskTimeoutError extends ConcurrencyError {
+  readonly code = 'TASK_TIMEOUT';
+
+  constructor(
+    readonly scheduler: string,
+    readonly timeoutMs: number,
+  ) {
+    super(`A task of "${scheduler}" did not end within ${timeoutMs} ms.`);
+  }
+}
+
+/** The scheduler was closed: it takes no more tasks. */
+export class SchedulerClosedError extends ConcurrencyError {
+  readonly code = 'SCHEDULER_CLOSED';
+
+  constructor(readonly scheduler: string) {
+    super(`The scheduler "${scheduler}" is closed and starts no more tasks.`);
+  }
+}
+
+/** A scheduler or a task was given settings outside of their range. */
+export class SchedulerSettingsInvalidError extends ConcurrencyError {
+  readonly code = 'SCHEDULER_SETTINGS_INVALID';
+}
+
+/** The options of a batch do not fit their schema. Lists every wrong path, never a value. */
+export class BatchOptionsInvalidError extends ConcurrencyError {
+  readonly code = 'BATCH_OPTIONS_INVALID';
+
+  constructor(readonly problems: readonly string[]) {
+    super(`The options of the batch are wrong: ${problems.join('; ')}.`);
+  }
+}
+
+/** An attempt to process one item of a batch took too long. Its signal was aborted. */
+export class BatchItemTimeoutError extends ConcurrencyError {
+  readonly code = 'BATCH_ITEM_TIMEOUT';
+
+  constructor(
+    readonly index: number,
+    readonly timeoutMs: number,
+  ) {
+    super(`Item ${index} of the batch was not done within ${timeoutMs} ms.`);
+  }
+}
+
+/** Reading the items of a batch failed; the batch ended with what had been read. */
+export class BatchSourceError extends ConcurrencyError {
+  readonly code = 'BATCH_SOURCE_FAILED';
+
+  /** @param outcomes of the items that had been read; empty from `streamBatch`, which hands them over before */
+  constructor(
+    cause: unknown,
+    readonly outcomes: readonly unknown[],
+  ) {
+    super('The items of the batch could not be read to the end.', { cause });
+  }
+}
+
 /** A resource was registered with a scope that is already closed; it was cleaned up at once. */
 export class ResourceScopeClosedError extends ConcurrencyError {
   readonly code = 'RESOURCE_SCOPE_CLOSED';
 
   constructor() {
     super('The resource scope is closed; the resource was released at once.');
+  }
+}
+
+/** A clean-up of a resource scope did not end in time; it goes on, and the next ones were run. */
+export class ResourceCleanupTimeoutError extends ConcurrencyError {
+  readonly code = 'RESOURCE_CLEANUP_TIMEOUT';
+
+  constructor(readonly timeoutMs: number) {
+    super(`A resource was not released within ${timeoutMs} ms.`);
   }
 }
 
@@ -225,5 +341,105 @@ export class ScriptReplyError extends ConcurrencyError {
 
   constructor(readonly script: string) {
     super(`The script "${script}" answered in an unexpected shape.`);
+  }
+}
+
+/** The settings of the tenants' threads are out of range. */
+export class TenantThreadsSettingsInvalidError extends ConcurrencyError {
+  readonly code = 'TENANT_THREADS_SETTINGS_INVALID';
+}
+
+/** A task for a tenant's thread that could never be run: its module, its name or its timeout is malformed. */
+export class TenantTaskInvalidError extends ConcurrencyError {
+  readonly code = 'TENANT_TASK_INVALID';
+}
+
+/** A task threw. The `cause` is a copy of what it threw. */
+export class TenantTaskFailedError extends ConcurrencyError {
+  readonly code = 'TENANT_TASK_FAILED';
+
+  constructor(
+    readonly task: string,
+    cause: unknown,
+  ) {
+    super(`The task "${task}" failed in its thread.`, { cause });
+  }
+}
+
+/** The thread of a task died under it: only this task is lost, and the tenant's next one gets a new thread. */
+export class TenantThreadCrashedError extends ConcurrencyError {
+  readonly code = 'TENANT_THREAD_CRASHED';
+
+  constructor(
+    readonly task: string,
+    readonly reason: 'not_started' | 'out_of_memory' | 'uncaught_exception' | 'exit',
+    cause: unknown,
+  ) {
+    super(`The thread of the task "${task}" ended (${reason}) before the task did.`, { cause });
+  }
+}
+
+/** A task was not done in time. Nothing of it runs any more. */
+export class TenantTaskTimeoutError extends ConcurrencyError {
+  readonly code = 'TENANT_TASK_TIMEOUT';
+
+  constructor(
+    readonly task: string,
+    readonly timeoutMs: number,
+    /** False: it still waited for a thread. */
+    readonly started: boolean,
+  ) {
+    const state = started ? 'was stopped' : 'did not begin';
+    super(`The task "${task}" ${state}: it was not done within ${timeoutMs} ms.`);
+  }
+}
+
+/** A tenant has as many tasks waiting for its threads as it may. */
+export class TenantQueueFullError extends ConcurrencyError {
+  readonly code = 'TENANT_QUEUE_FULL';
+
+  constructor(readonly maxQueued: number) {
+    super(`Already ${maxQueued} tasks of this tenant wait for a thread; no more are queued.`);
+  }
+}
+
+/** The tenants' threads of this process were closed. */
+export class TenantThreadsClosedError extends ConcurrencyError {
+  readonly code = 'TENANT_THREADS_CLOSED';
+
+  constructor() {
+    super('This process is shutting down and runs no more tasks.');
+  }
+}
+
+/** An adaptive limit, a partition or a limiter was given settings outside of their range. */
+export class AdaptiveLimitSettingsInvalidError extends ConcurrencyError {
+  readonly code = 'ADAPTIVE_LIMIT_SETTINGS_INVALID';
+}
+
+/** A request was refused because the service is at its limit and the request's class is shed. Nothing was done. */
+export class LoadSheddedError extends ConcurrencyError {
+  readonly code = 'LOAD_SHEDDED';
+  readonly limiter: string;
+  readonly priority: 'high' | 'medium' | 'low';
+  /** The limit when it was refused. */
+  readonly limit: number;
+  /** Milliseconds after which to try again: about as long as a request takes now. */
+  readonly retryAfterMs: number;
+
+  constructor(refusal: {
+    limiter: string;
+    priority: 'high' | 'medium' | 'low';
+    limit: number;
+    retryAfterMs: number;
+  }) {
+    super(
+      `"${refusal.limiter}" is at its limit of ${refusal.limit} and sheds requests of ${refusal.priority} ` +
+        `priority; retry in ${refusal.retryAfterMs} ms.`,
+    );
+    this.limiter = refusal.limiter;
+    this.priority = refusal.priority;
+    this.limit = refusal.limit;
+    this.retryAfterMs = refusal.retryAfterMs;
   }
 }

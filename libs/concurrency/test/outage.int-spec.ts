@@ -81,6 +81,8 @@ describe('when Redis', () => {
       .finally(() => {
         settled = true;
       });
+    // What is asked in one turn of the event loop is sent at its end.
+    await clock.advance(0);
     await clock.advance(budgetMs - 1);
     expect(settled).toBe(false);
     await clock.advance(1);
@@ -186,7 +188,9 @@ describe('when Redis', () => {
     const subscriber = await connect();
     const direct = new Redis(requireTestRedisUrl());
     connections.push(direct);
-    const store = new RedisPermitStore(new RedisScripts(direct, real, 5000), subscriber, prefix);
+    const store = new RedisPermitStore(new RedisScripts(direct, real, 5000), subscriber, prefix, {
+      durable: true,
+    });
     const semaphores = new Semaphores(store, real, { leaseMs: 60_000, timeoutMs: 120_000, maxWaiting: 10 });
     const semaphore = semaphores.semaphore({ name: 's', permits: 1 });
     const first = await semaphore.acquire({ tenantId });

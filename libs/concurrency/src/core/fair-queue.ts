@@ -60,11 +60,6 @@ export class FairQueue {
     return entry;
   }
 
-  /** Counts a caller who was served without queueing. */
-  pass(tenantId: string): void {
-    this.takeTurn(tenantId, this.nextTag(tenantId));
-  }
-
   /** Takes a caller out of the queue; `false` when it is not in it. */
   remove(id: string): boolean {
     const index = this.entries.findIndex((entry) => entry.id === id);

@@ -2,7 +2,7 @@ import { channels, type LimitEvent, parseTenantId } from '@sparkle/contracts';
 import { TestClock } from '@sparkle/contracts/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryPermitStore } from '../adapters/memory/memory-permit.store.js';
-import type { PermitStore } from '../ports/permit-store.port.js';
+import type { Grant, PermitStore } from '../ports/permit-store.port.js';
 import { Semaphores } from './semaphores.js';
 
 const leaseMs = 1000;
@@ -221,6 +221,6 @@ describe('the lease of a permit', () => {
   }
 
   function idOf(permit: unknown): string {
-    return String(Reflect.get(permit as object, 'permitId')).split(':')[1]!;
+    return (Reflect.get(permit as object, 'grant') as Grant).permitId.split(':')[1]!;
   }
 });

@@ -1,6 +1,7 @@
 import { type Clock, type ClockTimer, channels, type TenantId } from '@sparkle/contracts';
 import { PermitLostError } from '../errors.js';
 import type { Grant, PermitPool, PermitStore } from '../ports/permit-store.port.js';
+import { Deadline, type DeadlineQueue } from './deadline-queue.js';
 
 /** A held permit: a lease that renews itself until it is released or lost. */
 export interface Permit extends AsyncDisposable {
@@ -28,41 +29,56 @@ const GUARD = 0.1;
 /** Part of the lease after which a failed renewal is tried again. */
 const RETRY = 0.08;
 
-export class HeldPermit implements Permit {
-  readonly fencingToken: number;
-  private readonly permitId: string;
-  private readonly controller = new AbortController();
+export class HeldPermit extends Deadline implements Permit {
   private state: 'held' | 'lost' | 'released' = 'held';
-  private renewal: ClockTimer | undefined;
+  /** Made when somebody asks for the signal. */
+  private controller: AbortController | undefined;
+  private retry: ClockTimer | undefined;
   private guard: ClockTimer | undefined;
   private releasing: Promise<boolean> | undefined;
+  private loss: PermitLostError | undefined;
   private lastFailure: unknown;
 
   /**
+   * @param renewals of permits with this pool's lease
    * @param heldUntilMs monotonic time before which the lease cannot end, whatever the messages' delays.
    */
   constructor(
     private readonly store: PermitStore,
     private readonly clock: Clock,
+    private readonly renewals: DeadlineQueue,
     private readonly pool: PermitPool,
     private readonly semaphore: string,
     readonly tenantId: TenantId,
-    grant: Grant,
+    private readonly grant: Grant,
     private heldUntilMs: number,
   ) {
-    this.fencingToken = grant.fencingToken;
-    this.permitId = grant.permitId;
-    this.scheduleGuard();
-    this.scheduleRenewal(heldUntilMs - pool.leaseMs / 2);
+    super();
+    renewals.add(this);
+  }
+
+  get fencingToken(): number {
+    return this.grant.fencingToken;
   }
 
   get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    if (this.loss && !this.controller.signal.aborted) this.controller.abort(this.loss);
     return this.controller.signal;
   }
 
   get held(): boolean {
     if (this.state === 'held' && this.clock.monotonic() >= this.guardAtMs) this.lose();
     return this.state === 'held';
+  }
+
+  /** When it is to be renewed. */
+  get dueAtMs(): number {
+    return this.heldUntilMs - this.pool.leaseMs / 2;
+  }
+
+  onDue(): void {
+    void this.renew();
   }
 
   assertHeld(): void {
@@ -78,15 +94,37 @@ export class HeldPermit implements Permit {
     await this.release();
   }
 
+  /** Never fails: it runs from a timer. Until it has succeeded, the end of the lease is watched. */
+  private async renew(): Promise<void> {
+    if (!this.held) return;
+    const sentAtMs = this.clock.monotonic();
+    this.guard ??= this.clock.schedule(this.guardAtMs - sentAtMs, () => this.lose());
+    try {
+      const renewed = await this.store.renew(this.pool, this.grant);
+      if (this.state !== 'held') return;
+      if (!renewed) {
+        this.lose();
+        return;
+      }
+      this.cancelTimers();
+      this.heldUntilMs = sentAtMs + this.pool.leaseMs;
+      this.renewals.add(this);
+    } catch (error) {
+      if (this.state !== 'held') return;
+      this.lastFailure = error;
+      this.publish('store_failed');
+      this.retry = this.clock.schedule(this.pool.leaseMs * RETRY, () => void this.renew());
+    }
+  }
+
   private get guardAtMs(): number {
     return this.heldUntilMs - this.pool.leaseMs * GUARD;
   }
 
   private async giveBack(): Promise<boolean> {
-    if (this.state === 'held') this.state = 'released';
-    this.cancelTimers();
+    this.end('released');
     try {
-      const released = await this.store.release(this.pool, this.permitId);
+      const released = await this.store.release(this.pool, this.grant.permitId);
       if (released) this.publish('released');
       return released;
     } catch {
@@ -95,53 +133,28 @@ export class HeldPermit implements Permit {
     }
   }
 
-  private scheduleGuard(): void {
-    this.guard?.cancel();
-    this.guard = this.clock.schedule(Math.max(0, this.guardAtMs - this.clock.monotonic()), () => this.lose());
-  }
-
-  private scheduleRenewal(atMs: number): void {
-    this.renewal?.cancel();
-    this.renewal = this.clock.schedule(Math.max(0, atMs - this.clock.monotonic()), () => {
-      void this.renew();
-    });
-  }
-
-  /** Never rejects: it runs from a timer. */
-  private async renew(): Promise<void> {
-    const sentAtMs = this.clock.monotonic();
-    try {
-      const renewed = await this.store.renew(this.pool, this.permitId);
-      if (this.state !== 'held') return;
-      if (!renewed) {
-        this.lose();
-        return;
-      }
-      this.heldUntilMs = sentAtMs + this.pool.leaseMs;
-      this.scheduleGuard();
-      this.scheduleRenewal(sentAtMs + this.pool.leaseMs / 2);
-    } catch (error) {
-      if (this.state !== 'held') return;
-      this.lastFailure = error;
-      this.publish('store_failed');
-      this.scheduleRenewal(this.clock.monotonic() + this.pool.leaseMs * RETRY);
-    }
-  }
-
   private lose(): void {
     if (this.state !== 'held') return;
-    this.state = 'lost';
-    this.cancelTimers();
+    this.end('lost');
     this.publish('lost');
-    this.controller.abort(new PermitLostError(this.semaphore, { cause: this.lastFailure }));
+    this.loss = new PermitLostError(this.semaphore, { cause: this.lastFailure });
+    this.controller?.abort(this.loss);
+  }
+
+  private end(state: 'lost' | 'released'): void {
+    if (this.state === 'held') this.state = state;
+    this.renewals.remove(this);
+    this.cancelTimers();
   }
 
   private cancelTimers(): void {
-    this.renewal?.cancel();
+    this.retry?.cancel();
     this.guard?.cancel();
+    this.guard = undefined;
   }
 
   private publish(outcome: 'released' | 'lost' | 'store_failed'): void {
+    if (!channels.limit.hasSubscribers) return;
     channels.limit.publish({ tenantId: this.tenantId, limiter: this.semaphore, kind: 'permit', outcome });
   }
 }

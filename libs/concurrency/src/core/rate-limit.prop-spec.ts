@@ -24,7 +24,9 @@ const steps = fc.array(
   fc.record({
     passMs: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 1500 })),
     cost: fc.integer({ min: 1, max: 4 }),
-    mode: fc.constantFrom('consume', 'consume', 'consume', 'peek'),
+    mode: fc.constantFrom(
+      ...(['consume', 'consume', 'consume', 'consume', 'consume', 'peek', 'penalise', 'reset'] as const),
+    ),
   }),
   { maxLength: 80 },
 );
@@ -54,6 +56,13 @@ class ExactBucket {
   take(cost: number): void {
     this.tokens -= BigInt(cost) * BigInt(this.rule.windowMs);
   }
+
+  /** Takes more than there is, down to a debt of one limit. */
+  penalise(cost: number): void {
+    const floor = -BigInt(this.rule.limit) * BigInt(this.rule.windowMs);
+    this.take(cost);
+    if (this.tokens < floor) this.tokens = floor;
+  }
 }
 
 /** The longest an exact window may have been emptied before the store admits: one slice. */
@@ -66,7 +75,7 @@ function countedIn(admissions: readonly Admission[], fromMs: number): number {
 }
 
 describe('rate limits', () => {
-  it('never admit more than limit and burst in any window, and refuse only what would', async () => {
+  it('never admit more than limit and burst in any window, and refuse only what would, whatever is weighed, peeked at, penalised and reset (3000 schedules)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(rules, { minLength: 1, maxLength: 3 }), steps, async (ruleSet, schedule) => {
         const clock = new TestClock();
@@ -77,34 +86,52 @@ describe('rate limits', () => {
           rule,
         }));
         const least = Math.min(...ruleSet.map(ruleCapacity));
-        const buckets = ruleSet.map((rule) => new ExactBucket(rule));
-        const admissions: Admission[] = [];
+        let buckets = ruleSet.map((rule) => new ExactBucket(rule));
+        let admissions: Admission[] = [];
+        let penalties: Admission[] = [];
         let nowMs = 0;
+        const check = () => {
+          for (const rule of ruleSet) {
+            expect(mostInAnyWindow(admissions, rule.windowMs)).toBeLessThanOrEqual(windowBound(rule));
+          }
+        };
         for (const { passMs, cost: wanted, mode } of schedule) {
           await clock.advance(passMs);
           nowMs += passMs;
           const cost = Math.min(wanted, least);
           const request = { tenantId, limiter: 'l', cost, dimensions };
-          const reading = mode === 'peek' ? await store.peek(request) : await store.consume(request);
+          if (mode === 'reset') {
+            await store.reset(request);
+            check();
+            buckets = ruleSet.map((rule) => new ExactBucket(rule));
+            admissions = [];
+            penalties = [];
+            continue;
+          }
+          const reading = await store[mode](request);
           for (const [i, rule] of ruleSet.entries()) {
             const { retryAfterMs } = reading.dimensions[i]!;
             if (rule.algorithm === 'token-bucket') {
               expect(retryAfterMs === 0).toBe(buckets[i]!.admits(cost, nowMs));
             } else if (retryAfterMs > 0) {
               const from = nowMs - rule.windowMs - slackMs(rule);
-              expect(countedIn(admissions, from) + cost).toBeGreaterThan(rule.limit);
+              const counted = countedIn(admissions, from) + countedIn(penalties, from);
+              expect(counted + cost).toBeGreaterThan(rule.limit);
             }
           }
           expect(reading.admitted).toBe(reading.dimensions.every(({ retryAfterMs }) => retryAfterMs === 0));
+          if (mode === 'penalise') {
+            penalties.push({ atMs: nowMs, cost });
+            for (const bucket of buckets) bucket.penalise(cost);
+            continue;
+          }
           if (mode === 'peek' || !reading.admitted) continue;
           admissions.push({ atMs: nowMs, cost });
           for (const bucket of buckets) bucket.take(cost);
         }
-        for (const rule of ruleSet) {
-          expect(mostInAnyWindow(admissions, rule.windowMs)).toBeLessThanOrEqual(windowBound(rule));
-        }
+        check();
       }),
-      { numRuns: 500 },
+      { numRuns: 3000 },
     );
   });
 

@@ -1,11 +1,12 @@
 import { type Clock, channels, type LimitEvent, type TenantId } from '@sparkle/contracts';
-import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel';
+import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import { RateLimitedError, RateLimitRequestInvalidError, RateLimitStoreError } from '../errors.js';
 import type {
   RateLimitDimension,
   RateLimitReading,
   RateLimitRule,
   RateLimitStore,
+  RateLimitStoreRequest,
 } from '../ports/rate-limit-store.port.js';
 import { checkRateLimitRequest, isLimitName } from './rate-limit-rule.js';
 
@@ -69,6 +70,8 @@ export interface RateLimiterSettings {
 export class RateLimiter {
   readonly name: string;
   private readonly breaker: CircuitBreakerPolicy;
+  /** The store's last answer was one: the breaker has nothing to count, and is left out of the way. */
+  private healthy = true;
 
   /**
    * @param store must reject, not hang: the Redis adapter bounds each call by its time budget.
@@ -86,7 +89,7 @@ export class RateLimiter {
       );
     }
     this.name = settings.name;
-    this.breaker = circuitBreaker(handleAll, {
+    this.breaker = circuitBreaker(handleWhen(isOutage), {
       halfOpenAfter: settings.recoveryMs ?? 1000,
       breaker: new ConsecutiveBreaker(settings.failureThreshold ?? 5),
     });
@@ -97,11 +100,8 @@ export class RateLimiter {
    * @throws RateLimitStoreError when the store failed and the outage policy is `closed`.
    * @throws RateLimitRequestInvalidError when the request could never be admitted.
    */
-  async consume(request: RateLimitRequest): Promise<RateLimitDecision> {
-    const startedAt = this.clock.monotonic();
-    const decision = await this.ask('consume', request);
-    this.publish(request, decision, this.clock.monotonic() - startedAt);
-    return decision;
+  consume(request: RateLimitRequest): Promise<RateLimitDecision> {
+    return channels.limit.hasSubscribers ? this.consumePublicly(request) : this.ask('consume', request);
   }
 
   /**
@@ -139,6 +139,13 @@ export class RateLimiter {
     }
   }
 
+  private async consumePublicly(request: RateLimitRequest): Promise<RateLimitDecision> {
+    const startedAt = this.clock.monotonic();
+    const decision = await this.ask('consume', request);
+    this.publish(request, decision, this.clock.monotonic() - startedAt);
+    return decision;
+  }
+
   private async ask(
     method: 'consume' | 'peek' | 'penalise',
     request: RateLimitRequest,
@@ -148,8 +155,9 @@ export class RateLimiter {
     const { tenantId, dimensions } = request;
     const stored = { tenantId, limiter: this.name, cost, dimensions };
     try {
-      return decisionOf(dimensions, await this.breaker.execute(() => this.store[method](stored)), 'store');
+      return decisionOf(dimensions, await this.askStore(method, stored), 'store');
     } catch (error) {
+      if (!isOutage(error)) throw error;
       channels.limit.publish({ tenantId, limiter: this.name, kind: 'rate', outcome: 'store_failed' });
       switch (this.settings.outagePolicy) {
         case 'closed':
@@ -168,8 +176,26 @@ export class RateLimiter {
     }
   }
 
+  private async askStore(
+    method: 'consume' | 'peek' | 'penalise',
+    request: RateLimitStoreRequest,
+  ): Promise<RateLimitReading> {
+    if (!this.healthy) {
+      const reading = await this.breaker.execute(() => this.store[method](request));
+      this.healthy = true;
+      return reading;
+    }
+    try {
+      return await this.store[method](request);
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.healthy = false;
+      await this.breaker.execute(() => Promise.reject(error)).catch(() => undefined);
+      throw error;
+    }
+  }
+
   private publish(request: RateLimitRequest, decision: RateLimitDecision, waitMs: number): void {
-    if (!channels.limit.hasSubscribers) return;
     const event: LimitEvent = {
       tenantId: request.tenantId,
       limiter: this.name,
@@ -182,6 +208,11 @@ export class RateLimiter {
   }
 }
 
+/** Whether an error of the store says that nobody knows, not that the request was wrong. */
+function isOutage(error: unknown): boolean {
+  return !(error instanceof RateLimitRequestInvalidError);
+}
+
 /** The error that says what a refused decision says. */
 export function refusalError(limiter: string, decision: RateLimitDecision): RateLimitedError {
   const { name, limit, remaining, retryAfterMs, resetMs } = decision.dimension!;
@@ -190,28 +221,23 @@ export function refusalError(limiter: string, decision: RateLimitDecision): Rate
 
 function decisionOf(
   requested: readonly RateLimitDimension[],
-  reading: RateLimitReading,
+  { admitted, dimensions: readings, decidedAtMs }: RateLimitReading,
   source: 'store' | 'local',
 ): RateLimitDecision {
-  const dimensions = requested.map((dimension, index) => ({
-    name: dimension.name,
-    rule: dimension.rule,
-    limit: dimension.rule.limit,
-    ...reading.dimensions[index]!,
-  }));
-  return {
-    admitted: reading.admitted,
-    source,
-    dimension: dimensions.reduce(reading.admitted ? tighter : slower),
-    dimensions,
-    decidedAtMs: reading.decidedAtMs,
-  };
+  const dimensions: DimensionDecision[] = [];
+  let named: DimensionDecision | undefined;
+  for (let i = 0; i < requested.length; i++) {
+    const { name, rule } = requested[i]!;
+    const { remaining, retryAfterMs, resetMs } = readings[i]!;
+    const decision = { name, rule, limit: rule.limit, remaining, retryAfterMs, resetMs };
+    dimensions.push(decision);
+    if (!named || (admitted ? isTighter(decision, named) : decision.retryAfterMs > named.retryAfterMs)) {
+      named = decision;
+    }
+  }
+  return { admitted, source, dimension: named, dimensions, decidedAtMs };
 }
 
-function tighter(a: DimensionDecision, b: DimensionDecision): DimensionDecision {
-  return b.remaining / b.limit < a.remaining / a.limit ? b : a;
-}
-
-function slower(a: DimensionDecision, b: DimensionDecision): DimensionDecision {
-  return b.retryAfterMs > a.retryAfterMs ? b : a;
+function isTighter(a: DimensionDecision, b: DimensionDecision): boolean {
+  return a.remaining / a.limit < b.remaining / b.limit;
 }

@@ -1,3 +1,4 @@
+import { TestClock } from '@sparkle/contracts/testing';
 import { describe, expect, it } from 'vitest';
 import { ResourceCleanupError } from '../errors.js';
 import { ResourceScope } from './resource-scope.js';
@@ -96,5 +97,69 @@ describe('a resource scope', () => {
       throw work;
     }).catch((error: unknown) => error);
     expect((both as AggregateError).errors).toEqual([work, cleanup]);
+  });
+
+  it('releases at once what is registered while it is closing', async () => {
+    const log: string[] = [];
+    const scope = new ResourceScope();
+    let goOn = () => {};
+    scope.defer(() => log.push('first'));
+    scope.defer(
+      () =>
+        new Promise<void>((resolve) => {
+          goOn = resolve;
+        }),
+    );
+    const closing = scope.close();
+    expect(() => scope.defer(() => log.push('late'))).toThrow(
+      expect.objectContaining({ code: 'RESOURCE_SCOPE_CLOSED' }),
+    );
+    goOn();
+    await closing;
+    expect(log).toEqual(['late', 'first']);
+  });
+
+  it('nests: a scope is a resource of another', async () => {
+    const log: string[] = [];
+    const outer = new ResourceScope();
+    outer.defer(() => log.push('outer'));
+    outer.use(new ResourceScope()).defer(() => log.push('inner'));
+    await outer.close();
+    expect(log).toEqual(['inner', 'outer']);
+  });
+
+  it('waits no longer for a clean-up than it was told, and reports it', async () => {
+    const clock = new TestClock();
+    const log: string[] = [];
+    const scope = new ResourceScope({ clock, cleanupTimeoutMs: 100 });
+    scope.defer(() => log.push('first'));
+    scope.defer(() => new Promise(() => {}));
+    scope.defer(async () => log.push('third'));
+    const closing = scope.close().catch((error: unknown) => error);
+    await clock.advance(99);
+    expect(log).toEqual(['third']);
+    await clock.advance(1);
+    expect((await closing) as AggregateError).toMatchObject({
+      errors: [{ code: 'RESOURCE_CLEANUP_TIMEOUT', timeoutMs: 100 }],
+    });
+    expect(log).toEqual(['third', 'first']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('closes when its signal aborts, and keeps the failures for who closes it', async () => {
+    const controller = new AbortController();
+    const scope = new ResourceScope({ signal: controller.signal });
+    const cleanup = new Error('cleanup');
+    let released = false;
+    scope.defer(() => {
+      released = true;
+      throw cleanup;
+    });
+    controller.abort();
+    expect(scope.closed).toBe(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(released).toBe(true);
+    await expect(scope.close()).rejects.toMatchObject({ errors: [cleanup] });
+    expect(new ResourceScope({ signal: controller.signal }).closed).toBe(true);
   });
 });

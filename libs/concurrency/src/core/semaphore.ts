@@ -70,7 +70,8 @@ export class Semaphore {
    * @throws TenantMissingError without a tenant.
    */
   async acquire(options: AcquireOptions = {}): Promise<Permit> {
-    return this.issuer.queue(await this.order(options));
+    const order = this.order(options);
+    return this.issuer.queue(order instanceof Promise ? await order : order);
   }
 
   /**
@@ -106,21 +107,25 @@ export class Semaphore {
     assertInteger(`The number of permits of "${this.name}"`, permits, 1);
   }
 
-  private async order(options: AcquireOptions): Promise<PermitOrder> {
+  /** Waits only where the number of permits has to be asked for. */
+  private order(options: AcquireOptions): PermitOrder | Promise<PermitOrder> {
     const tenantId = parseTenantId(options.tenantId ?? TenantContext.require().tenantId);
     const timeoutMs = options.timeoutMs ?? this.definition.timeoutMs ?? this.issuer.settings.timeoutMs;
     assertInteger(`The timeout of "${this.name}"`, timeoutMs, 0);
-    const { permits } = this.definition;
-    const count = typeof permits === 'number' ? permits : await permits(tenantId);
-    this.assertPermits(count);
-    return {
-      pool: { id: this.poolId(tenantId, options.key), permits: count, leaseMs: this.leaseMs },
-      semaphore: this.name,
-      tenantId,
-      timeoutMs,
-      maxWaiting: this.maxWaiting,
-      signal: options.signal,
+    const complete = (permits: number): PermitOrder => {
+      this.assertPermits(permits);
+      return {
+        pool: { id: this.poolId(tenantId, options.key), permits, leaseMs: this.leaseMs },
+        semaphore: this.name,
+        tenantId,
+        timeoutMs,
+        maxWaiting: this.maxWaiting,
+        signal: options.signal,
+      };
     };
+    const { permits } = this.definition;
+    const count = typeof permits === 'number' ? permits : permits(tenantId);
+    return typeof count === 'number' ? complete(count) : count.then(complete);
   }
 
   /** The braces are the hash tag. A tenant's name contains no dot, so nobody's is that of a shared pool. */

@@ -1,6 +1,7 @@
 import { type Clock, channels } from '@sparkle/contracts';
 import { PermitStoreError, PermitTimeoutError, SemaphoreClosedError } from '../errors.js';
-import type { Grant, PermitStore } from '../ports/permit-store.port.js';
+import type { Grant, PermitPool, PermitStore } from '../ports/permit-store.port.js';
+import { DeadlineQueue } from './deadline-queue.js';
 import { HeldPermit, type Permit } from './permit.js';
 import {
   type PermitIssuer,
@@ -11,12 +12,23 @@ import {
 import { Mutex, type MutexDefinition, Semaphore, type SemaphoreDefinition } from './semaphore.js';
 import { WaitingRoom } from './waiting-room.js';
 
+/** Part of the lease by which a permit may be renewed late, so that it needs no timer of its own. */
+const LATE_RENEWAL = 0.05;
+/** Callers may choose any timeout; those who are in a queue that is forgotten keep it. */
+const MAX_LENGTHS = 1000;
+const MAX_IDLE_ROOMS = 1000;
+
 /** Makes the semaphores of one process; all of them share a store and one stream of grants. */
 export class Semaphores implements PermitIssuer {
   /** One count for all instances, because they may share a store. */
   private static sequence = 0;
   private readonly rooms = new Map<string, WaitingRoom>();
+  private tidyAt = MAX_IDLE_ROOMS;
+  /** By length of the lease, and of the timeout. */
+  private readonly renewals = new Map<number, DeadlineQueue>();
+  private readonly timeouts = new Map<number, DeadlineQueue>();
   private listening: Promise<() => Promise<void>> | undefined;
+  private stopListening: (() => Promise<void>) | undefined;
   private closed = false;
 
   constructor(
@@ -49,7 +61,7 @@ export class Semaphores implements PermitIssuer {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    for (const room of [...this.rooms.values()]) room.leaveAll(new SemaphoreClosedError());
+    for (const room of [...this.rooms.values()]) room.close(new SemaphoreClosedError());
     const stop = await this.listening?.catch(() => undefined);
     await stop?.();
   }
@@ -88,26 +100,25 @@ export class Semaphores implements PermitIssuer {
   async queue(order: PermitOrder): Promise<Permit> {
     this.assertOpen();
     order.signal?.throwIfAborted();
+    const { timeoutMs, signal } = order;
     const startedAtMs = this.clock.monotonic();
-    const permitId = this.nextId();
-    const room = this.roomOf(order);
-    const granted = room.enter(permitId, order.tenantId, order.maxWaiting, this.listen());
-    const onAbort = () => room.leave(permitId, order.signal?.reason);
-    const timer = this.clock.schedule(order.timeoutMs, () =>
-      room.leave(permitId, new PermitTimeoutError(order.semaphore, order.timeoutMs)),
-    );
-    order.signal?.addEventListener('abort', onAbort, { once: true });
+    const room = this.roomOf(order.pool);
+    const waiter = room.enter(this.nextId(), order, startedAtMs + timeoutMs, this.listen());
+    const timeouts = this.deadlines(this.timeouts, timeoutMs, 0);
+    const onAbort = () => room.leave(waiter, signal?.reason);
+    timeouts.add(waiter);
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      const { grant, heldUntilMs } = await granted;
+      const { grant, heldUntilMs } = await waiter.granted;
       this.publish(order, 'admitted', this.clock.monotonic() - startedAtMs);
       return this.hold(order, grant, heldUntilMs);
     } catch (error) {
-      if (error instanceof PermitTimeoutError) this.publish(order, 'timeout', order.timeoutMs);
+      if (error instanceof PermitTimeoutError) this.publish(order, 'timeout', timeoutMs);
       else if (error instanceof PermitStoreError) this.publish(order, 'store_failed');
       throw error;
     } finally {
-      timer.cancel();
-      order.signal?.removeEventListener('abort', onAbort);
+      timeouts.remove(waiter);
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -122,22 +133,42 @@ export class Semaphores implements PermitIssuer {
 
   private hold(order: PermitOrder, grant: Grant, heldUntilMs: number): Permit {
     const { pool, semaphore, tenantId } = order;
-    return new HeldPermit(this.store, this.clock, pool, semaphore, tenantId, grant, heldUntilMs);
+    const { store, clock } = this;
+    const renewals = this.deadlines(this.renewals, pool.leaseMs, pool.leaseMs * LATE_RENEWAL);
+    return new HeldPermit(store, clock, renewals, pool, semaphore, tenantId, grant, heldUntilMs);
   }
 
-  private roomOf(order: PermitOrder): WaitingRoom {
-    const { pool, semaphore } = order;
+  private deadlines(queues: Map<number, DeadlineQueue>, lengthMs: number, slackMs: number): DeadlineQueue {
+    let queue = queues.get(lengthMs);
+    if (!queue) {
+      if (queues.size >= MAX_LENGTHS) queues.clear();
+      queue = new DeadlineQueue(this.clock, slackMs);
+      queues.set(lengthMs, queue);
+    }
+    return queue;
+  }
+
+  /** Rooms are kept for the next callers; when there are many, those that nobody is in go. */
+  private roomOf(pool: PermitPool): WaitingRoom {
     let room = this.rooms.get(pool.id);
     if (!room) {
-      room = new WaitingRoom(this.store, this.clock, semaphore, pool, () => this.rooms.delete(pool.id));
+      if (this.rooms.size >= this.tidyAt) {
+        for (const [id, { idle }] of this.rooms) if (idle) this.rooms.delete(id);
+        this.tidyAt = Math.max(MAX_IDLE_ROOMS, 2 * this.rooms.size);
+      }
+      room = new WaitingRoom(this.store, this.clock, pool);
       this.rooms.set(pool.id, room);
     }
     room.pool = pool;
     return room;
   }
 
-  /** Listens for grants, once; a failure is forgotten so that the next caller tries again. */
-  private listen(): Promise<unknown> {
+  /**
+   * Listens for grants, once; a failure is forgotten so that the next caller tries again.
+   * @returns what to wait for; `undefined` when grants are being listened for.
+   */
+  private listen(): Promise<unknown> | undefined {
+    if (this.stopListening) return undefined;
     if (!this.listening) {
       const listening = this.store.listen(
         (poolId, grant) => this.rooms.get(poolId)?.deliver(grant),
@@ -146,9 +177,14 @@ export class Semaphores implements PermitIssuer {
         },
       );
       this.listening = listening;
-      listening.catch(() => {
-        if (this.listening === listening) this.listening = undefined;
-      });
+      listening.then(
+        (stop) => {
+          this.stopListening = stop;
+        },
+        () => {
+          if (this.listening === listening) this.listening = undefined;
+        },
+      );
     }
     return this.listening;
   }

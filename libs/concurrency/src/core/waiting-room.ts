@@ -1,6 +1,8 @@
-import type { Clock, ClockTimer, TenantId } from '@sparkle/contracts';
-import { PermitQueueFullError, PermitStoreError } from '../errors.js';
-import type { Grant, PermitPool, PermitStore } from '../ports/permit-store.port.js';
+import type { Clock, ClockTimer } from '@sparkle/contracts';
+import { PermitQueueFullError, PermitStoreError, PermitTimeoutError } from '../errors.js';
+import type { AcquireReply, Grant, PermitPool, PermitStore } from '../ports/permit-store.port.js';
+import { Deadline } from './deadline-queue.js';
+import type { PermitOrder } from './permit-order.js';
 
 /** A grant and the monotonic time before which its lease cannot end. */
 export interface TimedGrant {
@@ -8,109 +10,136 @@ export interface TimedGrant {
   readonly heldUntilMs: number;
 }
 
-interface Waiter {
-  readonly tenantId: TenantId;
-  readonly maxWaiting: number;
-  readonly resolve: (granted: TimedGrant) => void;
-  readonly reject: (error: unknown) => void;
-  /** Set once the store has answered. */
-  queued: boolean;
-  /** A grant message that overtook the store's answer. */
-  early: Grant | undefined;
+/** A caller that wants a permit. It is due when its timeout is over. */
+export class Waiter extends Deadline {
+  resolve!: (granted: TimedGrant) => void;
+  reject!: (error: unknown) => void;
+  /** Resolves once the caller holds a permit. */
+  readonly granted = new Promise<TimedGrant>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+  /** Whether the store is being asked, has queued it, or neither any more. */
+  state: 'asking' | 'queued' | 'gone' = 'asking';
+
+  constructor(
+    private readonly room: WaitingRoom,
+    readonly permitId: string,
+    readonly order: PermitOrder,
+    readonly dueAtMs: number,
+  ) {
+    super();
+  }
+
+  onDue(): void {
+    const { semaphore, timeoutMs } = this.order;
+    this.room.leave(this, new PermitTimeoutError(semaphore, timeoutMs));
+  }
 }
 
 /** Part of the lease between two signs of life of a process that waits; the store misses it after a half. */
 const HEARTBEAT = 0.2;
 
 /**
- * The callers of this process that wait for permits of one pool. Grants arrive by message; one timer for all
- * of them keeps the process alive in the store's eyes, wakes up when the next lease ends, so that a crashed
+ * The callers of this process that want permits of one pool. Grants arrive by message; one timer for all of
+ * them keeps the process alive in the store's eyes, wakes up when the next lease ends, so that a crashed
  * holder's permit is handed on at once, and finds out what lost messages have hidden.
  */
 export class WaitingRoom {
+  /** Those whom the store has queued. */
   private readonly waiters = new Map<string, Waiter>();
+  /** How many questions the store has not answered. */
+  private asking = 0;
+  /** Grant messages that may have overtaken an answer. */
+  private readonly early = new Map<string, Grant>();
   private timer: ClockTimer | undefined;
   private timerAtMs = Number.POSITIVE_INFINITY;
   /** A lower bound of monotonic minus store time: turns an expiry into a deadline that is never too late. */
   private offsetMs = 0;
+  private closedBecause: unknown;
 
-  /**
-   * @param pool the latest definition wins: processes may be configured differently while a change rolls out
-   * @param onEmpty called when the last waiter has left
-   */
+  /** @param pool the latest definition wins: processes may be configured differently while a change rolls out */
   constructor(
     private readonly store: PermitStore,
     private readonly clock: Clock,
-    private readonly semaphore: string,
     public pool: PermitPool,
-    private readonly onEmpty: () => void,
   ) {}
 
+  /** How many wait in the store's queue. */
   get size(): number {
     return this.waiters.size;
   }
 
+  /** Whether nobody is here. */
+  get idle(): boolean {
+    return this.waiters.size === 0 && this.asking === 0;
+  }
+
   /**
-   * Queues a caller; resolves when it holds a permit. {@link leave} rejects it.
-   * @param listening settles once grant messages can arrive
+   * Asks for a permit, or a place in the queue.
+   * @param listening settles once grant messages can arrive; `undefined` when they can
    */
   enter(
     permitId: string,
-    tenantId: TenantId,
-    maxWaiting: number,
-    listening: Promise<unknown>,
-  ): Promise<TimedGrant> {
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { tenantId, maxWaiting, resolve, reject, queued: false, early: undefined };
-      this.waiters.set(permitId, waiter);
-      listening.then(
-        () => {
-          if (this.waiters.get(permitId) === waiter) void this.ask(permitId, waiter);
-        },
-        (error: unknown) => {
-          if (this.waiters.get(permitId) === waiter) this.fail(permitId, waiter, new PermitStoreError(error));
-        },
-      );
-    });
+    order: PermitOrder,
+    dueAtMs: number,
+    listening: Promise<unknown> | undefined,
+  ): Waiter {
+    const waiter = new Waiter(this, permitId, order, dueAtMs);
+    if (!listening) {
+      this.ask(waiter);
+      return waiter;
+    }
+    this.asking += 1;
+    listening.then(
+      () => {
+        this.asking -= 1;
+        if (waiter.state !== 'gone') this.ask(waiter);
+      },
+      (error: unknown) => {
+        this.asking -= 1;
+        this.fail(waiter, new PermitStoreError(error));
+      },
+    );
+    return waiter;
   }
 
   /** Rejects a waiter at once and takes it out of the store's queue. Does nothing when it was served. */
-  leave(permitId: string, reason: unknown): void {
-    const waiter = this.waiters.get(permitId);
-    if (!waiter) return;
-    this.remove(permitId);
-    waiter.reject(reason);
-    // Before the store has answered, `ask` does this: a release must not overtake its acquire.
-    if (waiter.queued) this.withdraw(permitId);
+  leave(waiter: Waiter, reason: unknown): void {
+    const { state } = waiter;
+    this.fail(waiter, reason);
+    // Before the store has answered, `takeReply` does this: a release must not overtake its acquire.
+    if (state === 'queued') this.withdraw(waiter.permitId);
   }
 
-  leaveAll(reason: unknown): void {
-    for (const permitId of [...this.waiters.keys()]) this.leave(permitId, reason);
+  /** Rejects everybody, those who are still being asked for as soon as the store has answered. */
+  close(reason: unknown): void {
+    this.closedBecause = reason;
+    for (const waiter of [...this.waiters.values()]) this.leave(waiter, reason);
   }
 
   /** Takes a grant message. One for nobody is late: its waiter was served by a sweep, or has withdrawn. */
   deliver(grant: Grant): void {
     const waiter = this.waiters.get(grant.permitId);
-    if (!waiter) return;
-    if (waiter.queued) this.serve(grant, this.offsetMs);
-    else waiter.early = grant;
+    if (waiter) this.serve(waiter, grant);
+    else if (this.asking > 0) this.early.set(grant.permitId, grant);
   }
 
   /** Asks the store where the waiters stand. Never rejects. */
   async sweep(): Promise<void> {
     this.cancelTimer();
-    const waitingIds = [...this.waiters].filter(([, waiter]) => waiter.queued).map(([id]) => id);
-    if (waitingIds.length === 0) return;
+    if (this.waiters.size === 0) return;
     const sentAtMs = this.clock.monotonic();
     try {
-      const reply = await this.store.sweep(this.pool, waitingIds);
+      const reply = await this.store.sweep(this.pool, [...this.waiters.keys()]);
       this.offsetMs = sentAtMs - reply.nowMs;
       for (const grant of reply.grants) {
-        if (this.waiters.has(grant.permitId)) this.serve(grant, this.offsetMs);
+        const waiter = this.waiters.get(grant.permitId);
+        if (waiter) this.serve(waiter, grant);
       }
       for (const permitId of reply.missing) {
         const waiter = this.waiters.get(permitId);
-        if (waiter) void this.ask(permitId, waiter);
+        if (waiter) this.ask(waiter);
       }
       this.planSweep(reply.nextExpiryMs);
     } catch {
@@ -118,69 +147,94 @@ export class WaitingRoom {
     }
   }
 
-  private async ask(permitId: string, waiter: Waiter): Promise<void> {
-    waiter.queued = false;
-    const { tenantId, maxWaiting } = waiter;
+  private ask(waiter: Waiter): void {
+    this.forget(waiter);
+    waiter.state = 'asking';
+    this.asking += 1;
+    const { permitId, order } = waiter;
+    const { tenantId, maxWaiting } = order;
     const sentAtMs = this.clock.monotonic();
-    try {
-      const request = { pool: this.pool, tenantId, permitId, wait: true, maxWaiting };
-      const reply = await this.store.acquire(request);
-      if (this.waiters.get(permitId) !== waiter) {
+    this.store.acquire({ pool: this.pool, tenantId, permitId, wait: true, maxWaiting }).then(
+      (reply) => {
+        this.takeReply(waiter, reply, sentAtMs);
+        this.answered();
+      },
+      (error: unknown) => {
+        // The command may have reached the store all the same.
         this.withdraw(permitId);
-        return;
-      }
-      if (reply.outcome === 'full' || reply.outcome === 'busy') {
-        this.fail(permitId, waiter, new PermitQueueFullError(this.semaphore, maxWaiting));
-        return;
-      }
-      waiter.queued = true;
-      this.offsetMs = sentAtMs - reply.nowMs;
-      if (reply.outcome === 'granted') this.serve(reply.grant, this.offsetMs);
-      else if (waiter.early) this.serve(waiter.early, this.offsetMs);
-      else this.planSweep(reply.nextExpiryMs);
-    } catch (error) {
-      // The command may have reached the store all the same.
-      this.withdraw(permitId);
-      if (this.waiters.get(permitId) === waiter) this.fail(permitId, waiter, new PermitStoreError(error));
-    }
+        this.fail(waiter, new PermitStoreError(error));
+        this.answered();
+      },
+    );
   }
 
-  private serve(grant: Grant, offsetMs: number): void {
-    const waiter = this.waiters.get(grant.permitId);
-    if (!waiter) return;
-    const heldUntilMs = grant.expiresAtMs + offsetMs;
-    if (heldUntilMs - this.clock.monotonic() < this.pool.leaseMs / 2) {
-      void this.reapply(grant.permitId, waiter);
+  private answered(): void {
+    this.asking -= 1;
+    if (this.asking === 0 && this.early.size > 0) this.early.clear();
+  }
+
+  private takeReply(waiter: Waiter, reply: AcquireReply, sentAtMs: number): void {
+    if (this.closedBecause !== undefined) this.fail(waiter, this.closedBecause);
+    if (waiter.state === 'gone') {
+      this.withdraw(waiter.permitId);
       return;
     }
-    this.remove(grant.permitId);
+    if (reply.outcome === 'full' || reply.outcome === 'busy') {
+      const { semaphore, maxWaiting } = waiter.order;
+      this.fail(waiter, new PermitQueueFullError(semaphore, maxWaiting));
+      return;
+    }
+    this.offsetMs = sentAtMs - reply.nowMs;
+    if (reply.outcome === 'granted') {
+      this.serve(waiter, reply.grant);
+      return;
+    }
+    waiter.state = 'queued';
+    this.waiters.set(waiter.permitId, waiter);
+    const early = this.early.get(waiter.permitId);
+    if (early) this.serve(waiter, early);
+    else this.planSweep(reply.nextExpiryMs);
+  }
+
+  private serve(waiter: Waiter, grant: Grant): void {
+    const heldUntilMs = grant.expiresAtMs + this.offsetMs;
+    if (heldUntilMs - this.clock.monotonic() < this.pool.leaseMs / 2) {
+      void this.reapply(waiter, grant);
+      return;
+    }
+    this.forget(waiter);
+    waiter.state = 'gone';
     waiter.resolve({ grant, heldUntilMs });
   }
 
   /** A grant that arrived when much of its lease was over is secured by a renewal first, or asked for anew. */
-  private async reapply(permitId: string, waiter: Waiter): Promise<void> {
-    waiter.early = undefined;
-    waiter.queued = false;
+  private async reapply(waiter: Waiter, grant: Grant): Promise<void> {
+    this.forget(waiter);
+    waiter.state = 'asking';
+    this.early.delete(grant.permitId);
+    this.asking += 1;
     try {
-      await this.store.renew(this.pool, permitId);
+      await this.store.renew(this.pool, grant);
+      if (waiter.state === 'asking') this.ask(waiter);
+      else this.withdraw(grant.permitId);
     } catch (error) {
-      this.withdraw(permitId);
-      if (this.waiters.get(permitId) === waiter) this.fail(permitId, waiter, new PermitStoreError(error));
-      return;
+      this.withdraw(grant.permitId);
+      this.fail(waiter, new PermitStoreError(error));
     }
-    await this.ask(permitId, waiter);
+    this.answered();
   }
 
-  private fail(permitId: string, waiter: Waiter, error: unknown): void {
-    this.remove(permitId);
+  private fail(waiter: Waiter, error: unknown): void {
+    if (waiter.state === 'gone') return;
+    this.forget(waiter);
+    waiter.state = 'gone';
     waiter.reject(error);
   }
 
-  private remove(permitId: string): void {
-    this.waiters.delete(permitId);
-    if (this.waiters.size > 0) return;
-    this.cancelTimer();
-    this.onEmpty();
+  private forget(waiter: Waiter): void {
+    if (waiter.state !== 'queued') return;
+    this.waiters.delete(waiter.permitId);
+    if (this.waiters.size === 0) this.cancelTimer();
   }
 
   /** Best effort: what the store does not hear of comes back by itself after one lease. */

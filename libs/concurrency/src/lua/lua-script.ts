@@ -38,5 +38,9 @@ export function defineScript<Parameters, Result>(
 }
 
 export function isNumbers(reply: LuaReply | undefined): reply is readonly number[] {
-  return Array.isArray(reply) && reply.every((item) => typeof item === 'number');
+  return Array.isArray(reply) && reply.every(isNumber);
+}
+
+function isNumber(item: LuaReply): item is number {
+  return typeof item === 'number';
 }

@@ -1,38 +1,19 @@
-import { ruleCapacity } from '../core/rate-limit-rule.js';
-import type {
-  DimensionReading,
-  RateLimitDimension,
-  RateLimitReading,
-} from '../ports/rate-limit-store.port.js';
 import { defineScript, isNumbers } from './lua-script.js';
 
 export interface ConsumeLimitsParameters {
-  readonly mode: 'consume' | 'peek' | 'penalise';
-  readonly cost: number;
-  readonly dimensions: readonly RateLimitDimension[];
+  /** One per distinct rule: 1 for a token bucket or 0 for a sliding window, limit, windowMs, burst. */
+  readonly rules: readonly (readonly [number, number, number, number])[];
+  /** Each request: mode, cost, number of dimensions, and each dimension's key and rule, counted from 1. */
+  readonly requests: readonly number[];
+  /** Numbers that the reply has. */
+  readonly replySize: number;
 }
 
-export const consumeLimits = defineScript<ConsumeLimitsParameters, RateLimitReading>({
+/** The reply as it is: the server's time, then each request's answer. */
+export const consumeLimits = defineScript<ConsumeLimitsParameters, readonly number[]>({
   name: 'consume-limits-n',
   keyCount: 'n',
-  argumentNames: ['mode', 'cost', 'of dimension i'],
-  argumentsOf: ({ mode, cost, dimensions }) => [
-    mode,
-    cost,
-    ...dimensions.flatMap(({ rule }) => [
-      rule.algorithm === 'token-bucket' ? 'b' : 'w',
-      rule.limit,
-      rule.windowMs,
-      ruleCapacity(rule),
-    ]),
-  ],
-  parse(reply, { dimensions }) {
-    if (!isNumbers(reply) || reply.length !== 2 + 3 * dimensions.length) return undefined;
-    const readings: DimensionReading[] = dimensions.map((_dimension, index) => ({
-      remaining: reply[2 + 3 * index]!,
-      retryAfterMs: reply[3 + 3 * index]!,
-      resetMs: reply[4 + 3 * index]!,
-    }));
-    return { admitted: reply[0] === 1, decidedAtMs: reply[1]!, dimensions: readings };
-  },
+  argumentNames: ['rules', 'requests'],
+  argumentsOf: ({ rules, requests }) => [JSON.stringify(rules), JSON.stringify(requests)],
+  parse: (reply, { replySize }) => (isNumbers(reply) && reply.length === replySize ? reply : undefined),
 });

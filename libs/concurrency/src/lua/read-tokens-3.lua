@@ -10,5 +10,5 @@
 
 local now = server_time()
 expire_reservations(now)
-local _, used = live_slices(redis.call('GET', USAGE), tonumber(ARGV[1]), now)
-return { used, reserved_tokens() }
+local usage = open_window(redis.call('GET', USAGE), tonumber(ARGV[1]), now)
+return { usage.total, reserved_tokens() }

@@ -17,8 +17,8 @@ local budget, window, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local amount, ttl, now = tonumber(ARGV[4]), tonumber(ARGV[5]), server_time()
 expire_reservations(now)
 
-local slices, used, at = live_slices(redis.call('GET', USAGE), window, now)
-local taken = used + reserved_tokens()
+local usage = open_window(redis.call('GET', USAGE), window, now)
+local taken = usage.total + reserved_tokens()
 if redis.call('HEXISTS', RESERVATIONS, id) == 1 then return { 1, math.max(0, budget - taken), 0 } end
 if taken + amount <= budget then
   remember(id, string.format('o %.0f %.0f', amount, ttl), ttl, now)
@@ -28,9 +28,11 @@ end
 
 -- When will it fit, if nothing is settled or reserved meanwhile?
 local returns = {}
-for i = 1, #slices, 2 do
-  returns[#returns + 1] = { slice_end(slices[i], window) - at, slices[i + 1] }
+for from = 1, #usage.older, 16 do
+  local index, units = unpack_from('<dd', usage.older, from)
+  returns[#returns + 1] = { slice_end(usage, index) - usage.at, units }
 end
+returns[#returns + 1] = { window_reset(usage), usage.count }
 local deadlines = redis.call('ZRANGE', DEADLINES, 0, -1, 'WITHSCORES')
 for i = 1, #deadlines, 2 do
   local open = string.match(redis.call('HGET', RESERVATIONS, deadlines[i]) or '', '^o (%d+)')

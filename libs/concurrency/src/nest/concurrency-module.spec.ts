@@ -19,6 +19,8 @@ import { TestClock } from '@sparkle/contracts/testing';
 import { firstValueFrom, NEVER, Observable, of, throwError } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConcurrencyModule } from '../concurrency.module.js';
+import type { ConcurrencyModuleOptions } from '../concurrency.options.js';
+import { PriorityScheduler } from '../core/priority-scheduler.js';
 import { Semaphores } from '../core/semaphores.js';
 import type { TenantPlan } from '../ports/tenant-plans.port.js';
 import { PermitInterceptor } from './permit.interceptor.js';
@@ -337,6 +339,50 @@ describe('the Nest module', () => {
   });
 });
 
+describe('the scheduler of the module', () => {
+  const start = (scheduler: ConcurrencyModuleOptions['scheduler']) =>
+    Test.createTestingModule({
+      imports: [
+        ConcurrencyModule.forRoot({ store: { kind: 'memory' }, plans: { kind: 'static' }, scheduler }),
+      ],
+    }).compile();
+
+  it('is made from the options', async () => {
+    const app = await start({ concurrency: 1, maxQueued: 0 });
+    const tasks = app.get(PriorityScheduler);
+    void tasks.run(() => new Promise(() => {}), { tenantId: tenant });
+    await expect(tasks.run(() => 1, { tenantId: tenant })).rejects.toMatchObject({
+      code: 'TASK_QUEUE_FULL',
+      maxQueued: 0,
+    });
+  });
+
+  it('rejects what waits and stops what runs when the application shuts down, and waits for it', async () => {
+    const app = await start({ concurrency: 1 });
+    const tasks = app.get(PriorityScheduler);
+    let ended = false;
+    const running = tasks.run(
+      (signal) =>
+        new Promise<void>((resolve) =>
+          signal.addEventListener('abort', () =>
+            setImmediate(() => {
+              ended = true;
+              resolve();
+            }),
+          ),
+        ),
+      { tenantId: tenant },
+    );
+    const waiting = tasks.run(() => 1, { tenantId: tenant });
+    const outcomes = Promise.allSettled([running, waiting]);
+    await app.close();
+    expect(ended).toBe(true);
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'SCHEDULER_CLOSED' } });
+    }
+  });
+});
+
 describe('a wrong configuration', () => {
   it('stops the start and lists every wrong path', async () => {
     const start = Test.createTestingModule({
@@ -346,9 +392,13 @@ describe('a wrong configuration', () => {
           plans: { kind: 'static' },
           limitBudgetMs: 0,
           permits: { leaseMs: 1 },
+          scheduler: { concurrency: 0 },
+          principalOf: 'me' as never,
         }),
       ],
     }).compile();
-    await expect(start).rejects.toThrow(/limitBudgetMs[\s\S]*permits\.leaseMs/);
+    await expect(start).rejects.toThrow(
+      /limitBudgetMs[\s\S]*permits\.leaseMs[\s\S]*scheduler\.concurrency[\s\S]*principalOf/,
+    );
   });
 });

@@ -5,20 +5,29 @@ import {
   Inject,
   Injectable,
   type NestInterceptor,
+  StreamableFile,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { type Principal, TenantContext, type TenantId, TenantMissingError } from '@sparkle/contracts';
 import { Observable, type Subscription } from 'rxjs';
+import { ConcurrencyOptions } from '../concurrency.options.js';
 import type { Permit } from '../core/permit.js';
 import type { Semaphore } from '../core/semaphore.js';
 import { Semaphores } from '../core/semaphores.js';
+import { CallerLeftError } from '../errors.js';
 import { TenantPlans } from '../ports/tenant-plans.port.js';
+import { onCallerLeft } from './caller-presence.js';
+import { PermitActivity } from './permit-activity.js';
 import { PermitDefinition, type PermitSettings } from './permit-definition.decorator.js';
 
+type HttpResponse = EventEmitter & { readonly destroyed?: boolean };
+
 /**
- * Holds the permit that `@WithPermit` names around the handler: from before it starts until it completes,
- * fails or is unsubscribed from. A client that leaves while it waits leaves the queue; a permit that is lost
- * ends the request with `PermitLostError`.
+ * Holds the permit that `@WithPermit` names around the handler: from before it starts until it has ended, be it
+ * by completion, error, or because nobody subscribes to it any more. A promise that goes on after its caller
+ * has left keeps the permit until it settles (see `PermitSignal`); a streamed HTTP body keeps it until it is
+ * sent or the client leaves. A caller who leaves while waiting leaves the queue, with `CallerLeftError`; a
+ * permit that is lost ends the request with `PermitLostError`.
  */
 @Injectable()
 export class PermitInterceptor implements NestInterceptor {
@@ -28,6 +37,7 @@ export class PermitInterceptor implements NestInterceptor {
     @Inject(Reflector) protected readonly reflector: Reflector,
     @Inject(Semaphores) private readonly issuer: Semaphores,
     @Inject(TenantPlans) private readonly plans: TenantPlans,
+    @Inject(ConcurrencyOptions) private readonly options: ConcurrencyOptions,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -40,44 +50,57 @@ export class PermitInterceptor implements NestInterceptor {
     if (!principal) throw new TenantMissingError();
     const semaphore = this.semaphoreOf(settings);
     return new Observable((subscriber) => {
-      const waiting = new AbortController();
+      const activity = new PermitActivity();
       let handling: Subscription | undefined;
       let held: Permit | undefined;
-      const stopWatching = this.onLeave(context, () => waiting.abort(new Error('The caller has left.')));
+      let sent: Promise<unknown> | undefined;
+      const end = (reason: unknown) => {
+        activity.stop(reason);
+        subscriber.error(reason);
+      };
       const handle = (permit: Permit) => {
-        held = permit;
         if (subscriber.closed) {
           void permit.release();
           return;
         }
-        permit.signal.addEventListener('abort', () => subscriber.error(permit.signal.reason), { once: true });
-        handling = next.handle().subscribe(subscriber);
+        held = permit;
+        permit.signal.addEventListener('abort', () => end(permit.signal.reason), { once: true });
+        const results = activity.run(() => next.handle());
+        handling = results.subscribe({
+          next: (value) => {
+            sent ??= this.sending(context, value);
+            subscriber.next(value);
+          },
+          error: (error: unknown) => subscriber.error(error),
+          complete: () => subscriber.complete(),
+        });
       };
+      const stopWatching = onCallerLeft(context, () => {
+        const reason = new CallerLeftError();
+        activity.stop(reason);
+        // On HTTP, Nest itself ends a handler that runs, if that is possible.
+        if (!held || context.getType() !== 'http') subscriber.error(reason);
+      });
       semaphore
-        .acquire({ tenantId: principal.tenantId, signal: waiting.signal })
+        .acquire({ tenantId: principal.tenantId, signal: activity.signal })
         .then(handle)
         .catch((error: unknown) => subscriber.error(error));
       return () => {
         stopWatching();
-        waiting.abort(new Error('The request has ended.'));
         handling?.unsubscribe();
-        void held?.release();
+        const giveBack = () => {
+          activity.stop(new Error('The request has ended.'));
+          activity.whenIdle(() => void held?.release());
+        };
+        if (sent) void sent.then(giveBack, giveBack);
+        else giveBack();
       };
     });
   }
 
-  /** Who asks. By default the {@link TenantContext}, whatever the transport. */
-  protected principal(_context: ExecutionContext): Principal | undefined {
-    return TenantContext.current();
-  }
-
-  /** Calls `left` when the caller goes away; by default when an HTTP response closes. Returns how to stop. */
-  protected onLeave(context: ExecutionContext, left: () => void): () => void {
-    if (context.getType() !== 'http') return () => {};
-    const response = context.switchToHttp().getResponse<EventEmitter & { raw?: EventEmitter }>();
-    const emitter = response.raw ?? response;
-    emitter.once('close', left);
-    return () => emitter.off('close', left);
+  /** Who asks. By default what `principalOf` of the module's options says. */
+  protected principal(context: ExecutionContext): Principal | undefined {
+    return this.options.principalOf ? this.options.principalOf(context) : TenantContext.current();
   }
 
   private readonly planned = async (tenantId: TenantId): Promise<number> =>
@@ -92,4 +115,23 @@ export class PermitInterceptor implements NestInterceptor {
     }
     return semaphore;
   }
+
+  /** For a body that Nest streams after the handler has completed: resolves when the response is over. */
+  private sending(context: ExecutionContext, value: unknown): Promise<unknown> | undefined {
+    if (context.getType() !== 'http' || !isStreamed(value)) return undefined;
+    const response = context.switchToHttp().getResponse<HttpResponse & { raw?: HttpResponse }>();
+    const raw = response.raw ?? response;
+    return new Promise<void>((resolve) => {
+      if (raw.destroyed) resolve();
+      else raw.once('close', resolve);
+    });
+  }
+}
+
+function isStreamed(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value instanceof StreamableFile || Symbol.asyncIterator in value || value instanceof Response)
+  );
 }

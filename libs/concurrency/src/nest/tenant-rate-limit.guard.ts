@@ -49,9 +49,9 @@ export class TenantRateLimitGuard implements CanActivate {
     return Array.isArray(merged) ? {} : merged;
   }
 
-  /** Who asks. By default the {@link TenantContext}, whatever the transport. */
-  protected principal(_context: ExecutionContext): Principal | undefined {
-    return TenantContext.current();
+  /** Who asks. By default what `principalOf` of the module's options says. */
+  protected principal(context: ExecutionContext): Principal | undefined {
+    return this.options.principalOf ? this.options.principalOf(context) : TenantContext.current();
   }
 
   /** What the request counts against. */

@@ -54,8 +54,11 @@ export interface PermitStore {
   /** Identity of this process among those that share the store. Contains no colon. */
   readonly ownerId: string;
   acquire(request: PermitRequest): Promise<AcquireReply>;
-  /** Extends a held permit to a full lease from now; `false` when it is no longer held. */
-  renew(pool: PermitPool, permitId: string): Promise<boolean>;
+  /**
+   * Extends a held permit to a full lease from now; `false` when it is no longer held. A store that has lost
+   * data, and has granted nothing since, holds the permit from now on.
+   */
+  renew(pool: PermitPool, grant: Grant): Promise<boolean>;
   /** Gives a permit back, or leaves the queue; `false` when it was neither held nor waiting. */
   release(pool: PermitPool, permitId: string): Promise<boolean>;
   /**

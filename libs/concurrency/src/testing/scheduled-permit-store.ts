@@ -8,7 +8,7 @@ export function scheduledPermitStore(store: PermitStore, interleave: Interleave)
   return {
     ownerId: store.ownerId,
     acquire: (request) => interleave(`acquire ${request.permitId}`, () => store.acquire(request)),
-    renew: (pool, permitId) => interleave(`renew ${permitId}`, () => store.renew(pool, permitId)),
+    renew: (pool, grant) => interleave(`renew ${grant.permitId}`, () => store.renew(pool, grant)),
     release: (pool, permitId) => interleave(`release ${permitId}`, () => store.release(pool, permitId)),
     sweep: (pool, waitingIds) => interleave('sweep', () => store.sweep(pool, waitingIds)),
     listen: (onGrant, onGap) =>

@@ -4,9 +4,9 @@ interface Entry<Value> {
 }
 
 /**
- * A map whose entries end at a given time and whose size is bounded. Each write looks at two entries in turn
- * and drops those that are over, so memory follows the live entries without a timer. Beyond `maxEntries` the
- * entry next in turn is dropped.
+ * A map whose entries end at a given time and whose size is bounded. Each write looks at an entry in turn, each
+ * new one at two, and drops those that are over, so memory follows the live entries without a timer. Beyond
+ * `maxEntries` the entry next in turn is dropped.
  */
 export class ExpiringMap<Value> {
   private readonly entries = new Map<string, Entry<Value>>();
@@ -24,8 +24,13 @@ export class ExpiringMap<Value> {
 
   set(key: string, value: Value, expiresAtMs: number, nowMs: number): void {
     this.inspectNext(nowMs);
+    const known = this.entries.get(key);
+    if (known) {
+      known.value = value;
+      known.expiresAtMs = expiresAtMs;
+      return;
+    }
     this.inspectNext(nowMs);
-    this.entries.delete(key);
     if (this.entries.size >= this.maxEntries) {
       const next = this.entries.keys().next();
       if (!next.done) this.entries.delete(next.value);

@@ -33,7 +33,6 @@ export class MemoryPermitStore implements PermitStore {
     if (state.queue.has(permitId)) return this.queued(state, nowMs);
     // Those who wait have just been served, so a permit that is free now is nobody else's.
     if (state.holders.size < pool.permits) {
-      state.queue.pass(tenantId);
       return { outcome: 'granted', nowMs, grant: this.grant(pool, state, permitId) };
     }
     if (!wait) return { outcome: 'busy', nowMs };
@@ -42,7 +41,7 @@ export class MemoryPermitStore implements PermitStore {
     return this.queued(state, nowMs);
   }
 
-  async renew(pool: PermitPool, permitId: string): Promise<boolean> {
+  async renew(pool: PermitPool, { permitId }: Grant): Promise<boolean> {
     const state = this.stateOf(pool);
     this.serve(pool, state);
     const held = state.holders.get(permitId);

@@ -1,40 +1,28 @@
 import type { Clock } from '@sparkle/contracts';
 import { counterIdentity } from '../../core/counter-identity.js';
 import { ruleCapacity } from '../../core/rate-limit-rule.js';
-import {
-  addToWindow,
-  countSlices,
-  liveSlices,
-  type WindowSlice,
-  windowNow,
-  windowResetMs,
-  windowWaitMs,
-} from '../../core/sliding-window.js';
-import {
-  bucketRemaining,
-  bucketResetMs,
-  bucketWaitMs,
-  drainBucket,
-  EMPTY_BUCKET,
-  type TokenBucketState,
-  takeFromBucket,
-} from '../../core/token-bucket.js';
+import { SlidingWindow } from '../../core/sliding-window.js';
+import { TokenBucket } from '../../core/token-bucket.js';
 import type {
   DimensionReading,
-  RateLimitDimension,
   RateLimitReading,
+  RateLimitRule,
   RateLimitStore,
   RateLimitStoreRequest,
 } from '../../ports/rate-limit-store.port.js';
 import { ExpiringMap } from './expiring-map.js';
 
-type CounterState = TokenBucketState | readonly WindowSlice[];
-
+/** One dimension's counter under the rule of one request. */
 interface Counter {
-  readonly waitMs: number;
-  /** The reading and state after consuming `units` more. */
-  after(units: number): DimensionReading & { state: CounterState };
+  /** Milliseconds until `cost` fits. */
+  waitMs(cost: number): number;
+  /** Consumes, into a debt of at most one limit. */
+  take(cost: number): void;
+  readonly remaining: number;
+  readonly resetMs: number;
 }
+
+type CounterState = TokenBucket | SlidingWindow;
 
 /** Rate limits of one process. Time is the clock's monotonic time. */
 export class MemoryRateLimitStore implements RateLimitStore {
@@ -61,70 +49,72 @@ export class MemoryRateLimitStore implements RateLimitStore {
   }
 
   async reset(request: RateLimitStoreRequest): Promise<void> {
-    for (const dimension of request.dimensions) this.states.delete(keyOf(request, dimension));
+    for (const key of keysOf(request)) this.states.delete(key);
   }
 
   private decide(request: RateLimitStoreRequest, mode: 'consume' | 'peek' | 'penalise'): RateLimitReading {
+    const { cost, dimensions: requested } = request;
     const nowMs = Math.floor(this.clock.monotonic());
-    const counters = request.dimensions.map((dimension) =>
-      readCounter(this.states.get(keyOf(request, dimension), nowMs), dimension, request.cost, nowMs),
-    );
-    const admitted = counters.every((counter) => counter.waitMs === 0);
-    const writes = mode === 'penalise' || (mode === 'consume' && admitted);
-    const dimensions = counters.map((counter, index) => {
-      const { state, ...reading } = counter.after(writes ? request.cost : 0);
-      if (writes) {
-        const key = keyOf(request, request.dimensions[index]!);
-        this.states.set(key, state, nowMs + reading.resetMs, nowMs);
-      }
-      return reading;
-    });
+    const keys = keysOf(request);
+    const states: CounterState[] = [];
+    const counters: Counter[] = [];
+    const waits: number[] = [];
+    let admitted = true;
+    for (const [i, { rule }] of requested.entries()) {
+      const state = this.states.get(keys[i]!, nowMs) ?? unused(rule);
+      const counter = counterOf(state, rule, nowMs);
+      const waitMs = counter.waitMs(cost);
+      if (waitMs > 0) admitted = false;
+      states.push(state);
+      counters.push(counter);
+      waits.push(waitMs);
+    }
+    const takes = mode === 'penalise' || (mode === 'consume' && admitted);
+    const dimensions: DimensionReading[] = [];
+    for (const [i, counter] of counters.entries()) {
+      if (takes) counter.take(cost);
+      const { remaining, resetMs } = counter;
+      if (takes) this.states.set(keys[i]!, states[i]!, nowMs + resetMs, nowMs);
+      dimensions.push({ remaining, retryAfterMs: waits[i]!, resetMs });
+    }
     return { admitted, decidedAtMs: nowMs, dimensions };
   }
 }
 
-function keyOf(request: RateLimitStoreRequest, dimension: RateLimitDimension): string {
-  return `${request.tenantId}:${counterIdentity(request.limiter, dimension)}`;
+function keysOf({ tenantId, limiter, dimensions }: RateLimitStoreRequest): string[] {
+  return dimensions.map((dimension) => `${tenantId}:${counterIdentity(limiter, dimension)}`);
 }
 
-function readCounter(
-  state: CounterState | undefined,
-  { rule }: RateLimitDimension,
-  cost: number,
-  nowMs: number,
-): Counter {
-  if (rule.algorithm === 'token-bucket') {
-    const bucketRule = { limit: rule.limit, windowMs: rule.windowMs, burst: ruleCapacity(rule) };
-    const bucket = drainBucket((state as TokenBucketState | undefined) ?? EMPTY_BUCKET, bucketRule, nowMs);
-    const waitMs = bucketWaitMs(bucket, bucketRule, cost);
+function unused(rule: RateLimitRule): CounterState {
+  return rule.algorithm === 'token-bucket' ? new TokenBucket() : new SlidingWindow(rule.windowMs);
+}
+
+/** The state at `nowMs` as the rule sees it. */
+function counterOf(state: CounterState, rule: RateLimitRule, nowMs: number): Counter {
+  const { limit, windowMs } = rule;
+  if (state instanceof SlidingWindow) {
+    state.advance(nowMs);
     return {
-      waitMs,
-      after(units) {
-        const next = takeFromBucket(bucket, bucketRule, units);
-        return {
-          state: next,
-          remaining: bucketRemaining(next, bucketRule),
-          retryAfterMs: waitMs,
-          resetMs: bucketResetMs(next, bucketRule),
-        };
+      waitMs: (cost) => state.waitMs(limit, cost),
+      take: (cost) => state.add(Math.min(cost, 2 * limit - state.total)),
+      get remaining() {
+        return Math.max(0, limit - state.total);
+      },
+      get resetMs() {
+        return state.resetMs;
       },
     };
   }
-  const known = (state as readonly WindowSlice[] | undefined) ?? [];
-  const windowAtMs = windowNow(known, rule.windowMs, nowMs);
-  const slices = liveSlices(known, rule.windowMs, windowAtMs);
-  const waitMs = windowWaitMs(slices, rule, cost, windowAtMs);
+  const bucketRule = { limit, windowMs, burst: ruleCapacity(rule) };
+  state.advance(bucketRule, nowMs);
   return {
-    waitMs,
-    after(units) {
-      const added = Math.min(units, 2 * rule.limit - countSlices(slices));
-      const next = addToWindow(slices, rule.windowMs, added, windowAtMs);
-      return {
-        state: next,
-        remaining: Math.max(0, rule.limit - countSlices(next)),
-        retryAfterMs: waitMs,
-        resetMs: windowResetMs(next, rule.windowMs, windowAtMs),
-      };
+    waitMs: (cost) => state.waitMs(bucketRule, cost),
+    take: (cost) => state.take(bucketRule, cost),
+    get remaining() {
+      return state.remaining(bucketRule);
+    },
+    get resetMs() {
+      return state.resetMs(bucketRule);
     },
   };
 }

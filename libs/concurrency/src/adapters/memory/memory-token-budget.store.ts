@@ -1,12 +1,5 @@
 import type { Clock } from '@sparkle/contracts';
-import {
-  addToWindow,
-  countSlices,
-  liveSlices,
-  sliceEndMs,
-  type WindowSlice,
-  windowNow,
-} from '../../core/sliding-window.js';
+import { SlidingWindow } from '../../core/sliding-window.js';
 import type {
   BudgetAccount,
   BudgetUsage,
@@ -24,7 +17,7 @@ interface Reservation {
 }
 
 interface Account {
-  slices: readonly WindowSlice[];
+  readonly usage: SlidingWindow;
   readonly reservations: Map<string, Reservation>;
 }
 
@@ -42,12 +35,12 @@ export class MemoryTokenBudgetStore implements TokenBudgetStore {
   ): Promise<ReserveReply> {
     const nowMs = this.nowMs();
     const account = this.accountOf(budget, nowMs);
-    const taken = countSlices(account.slices) + reservedTokens(account);
+    const taken = account.usage.total + reservedTokens(account);
     if (account.reservations.has(reservationId)) {
       return { reserved: true, remaining: Math.max(0, budget.tokens - taken) };
     }
     if (taken + amount > budget.tokens) {
-      const retryAfterMs = waitMs(account, budget, taken + amount - budget.tokens, nowMs);
+      const retryAfterMs = waitMs(account, taken + amount - budget.tokens, nowMs);
       return { reserved: false, remaining: Math.max(0, budget.tokens - taken), retryAfterMs };
     }
     account.reservations.set(reservationId, { state: 'open', amount, ttlMs, deadlineMs: nowMs + ttlMs });
@@ -63,14 +56,13 @@ export class MemoryTokenBudgetStore implements TokenBudgetStore {
     const outcome = reservation.state === 'open' ? 'settled' : 'late';
     reservation.state = 'settled';
     reservation.deadlineMs = nowMs + reservation.ttlMs;
-    const at = windowNow(account.slices, budget.windowMs, nowMs);
-    account.slices = addToWindow(account.slices, budget.windowMs, used, at);
+    account.usage.add(used);
     return outcome;
   }
 
   async usage(budget: BudgetAccount): Promise<BudgetUsage> {
     const account = this.accountOf(budget, this.nowMs());
-    const used = countSlices(account.slices);
+    const used = account.usage.total;
     const reserved = reservedTokens(account);
     return { used, reserved, remaining: Math.max(0, budget.tokens - used - reserved) };
   }
@@ -83,10 +75,10 @@ export class MemoryTokenBudgetStore implements TokenBudgetStore {
     const key = `${tenantId}:${budget}:${windowMs}`;
     let account = this.accounts.get(key);
     if (!account) {
-      account = { slices: [], reservations: new Map() };
+      account = { usage: new SlidingWindow(windowMs), reservations: new Map() };
       this.accounts.set(key, account);
     }
-    account.slices = liveSlices(account.slices, windowMs, windowNow(account.slices, windowMs, nowMs));
+    account.usage.advance(nowMs);
     for (const [id, reservation] of account.reservations) {
       if (reservation.deadlineMs > nowMs) continue;
       if (reservation.state === 'open') {
@@ -107,22 +99,18 @@ function reservedTokens({ reservations }: Account): number {
 }
 
 /** Milliseconds until `missing` tokens have come back, if nothing is settled or reserved meanwhile. */
-function waitMs(account: Account, { windowMs }: BudgetAccount, missing: number, nowMs: number): number {
-  const at = windowNow(account.slices, windowMs, nowMs);
-  const returns = account.slices.map((slice) => ({
-    inMs: sliceEndMs(slice, windowMs) - at,
-    tokens: slice.count,
-  }));
-  for (const { state, amount, deadlineMs } of account.reservations.values()) {
-    if (state === 'open') returns.push({ inMs: deadlineMs - nowMs, tokens: amount });
+function waitMs({ usage, reservations }: Account, missing: number, nowMs: number): number {
+  const returns = usage.returns();
+  for (const { state, amount, deadlineMs } of reservations.values()) {
+    if (state === 'open') returns.push({ inMs: deadlineMs - nowMs, units: amount });
   }
   returns.sort((x, y) => x.inMs - y.inMs);
   let rest = missing;
   let wait = 0;
-  for (const { inMs, tokens } of returns) {
+  for (const { inMs, units } of returns) {
     if (rest <= 0) break;
     wait = inMs;
-    rest -= tokens;
+    rest -= units;
   }
   return wait;
 }

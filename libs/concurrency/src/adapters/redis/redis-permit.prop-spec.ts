@@ -34,7 +34,7 @@ describe('permits in Redis', () => {
   beforeAll(() => {
     connections = [connectTestRedis(), connectTestRedis()];
     const scripts = new RedisScripts(connections[0]!, new SystemClock(), 5000);
-    redis = new RedisPermitStore(scripts, connections[1]!, prefix);
+    redis = new RedisPermitStore(scripts, connections[1]!, prefix, { durable: true });
   });
   afterAll(() => {
     for (const connection of connections) connection.disconnect();

@@ -48,7 +48,7 @@ describe('rate limits in Redis', () => {
     return ruleSet.map((rule, i): RateLimitDimension => ({ name: `d${i}`, key, rule }));
   };
 
-  it('never admit more than limit and burst in any window of the server, from two processes', async () => {
+  it('never admit more than limit and burst in any window of the server, from two processes, in whatever batches (400 schedules)', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(rules, { minLength: 1, maxLength: 3 }),
@@ -74,11 +74,11 @@ describe('rate limits in Redis', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 400 },
     );
   });
 
-  it('decide exactly as the memory adapter does at the same times', async () => {
+  it('decide exactly as the memory adapter does at the same times, alone or in batches (400 schedules)', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(rules, { minLength: 1, maxLength: 3 }),
@@ -86,15 +86,19 @@ describe('rate limits in Redis', () => {
           fc.record({
             cost: fc.integer({ min: 1, max: 2 }),
             mode: fc.constantFrom('consume', 'consume', 'consume', 'peek', 'penalise' as const),
+            alone: fc.integer({ min: 0, max: 7 }).map((die) => die === 0),
           }),
           { minLength: 20, maxLength: 120 },
         ),
         async (ruleSet, calls) => {
           const dimensions = scene(ruleSet);
           const requestOf = (cost: number) => ({ tenantId, limiter: 'l', cost, dimensions });
-          const readings: RateLimitReading[] = await Promise.all(
-            calls.map(({ cost, mode }) => stores[0]![mode as 'consume'](requestOf(cost))),
-          );
+          const asked: Promise<RateLimitReading>[] = [];
+          for (const { cost, mode, alone } of calls) {
+            if (alone) await asked.at(-1);
+            asked.push(stores[0]![mode as 'consume'](requestOf(cost)));
+          }
+          const readings = await Promise.all(asked);
           const clock = new TestClock();
           const memory = new MemoryRateLimitStore(clock);
           for (const [i, { cost, mode }] of calls.entries()) {
@@ -104,7 +108,7 @@ describe('rate limits in Redis', () => {
           }
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 400 },
     );
   });
 
@@ -125,6 +129,28 @@ describe('rate limits in Redis', () => {
       const ttl = await client.pttl(key);
       expect(ttl).toBeGreaterThan(0);
       expect(ttl).toBeLessThanOrEqual(61_000);
+    }
+  });
+
+  it('stand still after the server clock went back, until the time is reached again', async () => {
+    const client = connections[0]!;
+    const prefix = `t-${randomUUID()}`;
+    const store = new RedisRateLimitStore(new RedisScripts(client, new SystemClock(), 5000), prefix);
+    const [seconds] = await client.time();
+    const aheadMs = (Math.floor(Number(seconds) / 60) + 10) * 60_000;
+    const doubles = (...values: number[]) => Buffer.from(new Float64Array(values).buffer);
+    const scope = `${prefix}:{acme}:rate:l:d`;
+    await client.set(`${scope}:w3600000:k`, doubles(4, aheadMs / 60_000, 4), 'PX', 60_000);
+    await client.set(`${scope}:b3600000:k`, doubles(4 * 3_600_000, aheadMs), 'PX', 60_000);
+    for (const rule of [
+      { algorithm: 'sliding-window', limit: 5, windowMs: 3_600_000 },
+      { algorithm: 'token-bucket', limit: 5, windowMs: 3_600_000, burst: 5 },
+    ] as const) {
+      const request = { tenantId, limiter: 'l', cost: 1, dimensions: [{ name: 'd', key: 'k', rule }] };
+      expect((await store.consume(request)).admitted).toBe(true);
+      const { admitted, dimensions } = await store.consume(request);
+      expect(admitted).toBe(false);
+      expect(dimensions[0]).toMatchObject({ remaining: 0 });
     }
   });
 

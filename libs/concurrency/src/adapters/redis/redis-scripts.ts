@@ -1,6 +1,6 @@
 import type { Clock } from '@sparkle/contracts';
 import type { Cluster, Redis } from 'ioredis';
-import { withinBudget } from '../../core/call-budget.js';
+import { CallBudget } from '../../core/call-budget.js';
 import { ScriptReplyError } from '../../errors.js';
 import type { LuaReply, LuaScript } from '../../lua/lua-script.js';
 
@@ -16,12 +16,20 @@ function isUnknownScript(error: unknown): boolean {
  * through EVAL, which reaches the right node of a cluster and keeps it.
  */
 export class RedisScripts {
+  private readonly budget: CallBudget;
+
   constructor(
     private readonly client: RedisClient,
-    private readonly clock: Clock,
+    clock: Clock,
     /** Milliseconds after which a call counts as failed. */
     readonly budgetMs: number,
-  ) {}
+  ) {
+    this.budget = new CallBudget(clock, budgetMs);
+  }
+
+  get isCluster(): boolean {
+    return this.client.isCluster;
+  }
 
   /** Rejects with whatever failed, {@link StoreTimeoutError} and {@link ScriptReplyError} included. */
   run<Parameters, Result>(
@@ -34,7 +42,7 @@ export class RedisScripts {
 
   /** Rejects with {@link StoreTimeoutError} when `call` takes longer than the budget. */
   withinBudget<T>(call: Promise<T>): Promise<T> {
-    return withinBudget(this.clock, this.budgetMs, call);
+    return this.budget.bound(call);
   }
 
   /** Deletes keys of one hash slot. */

@@ -1,34 +1,38 @@
--- The rate limit rules of core/token-bucket.ts and core/sliding-window.ts, on packed state. Needs
--- sliding-window.
--- Each read returns wait, apply: milliseconds until `cost` fits, and a function from units to consume to
--- new packed state, remaining, milliseconds until unused. Bounds given by TypeScript keep every product
--- an exact integer.
+-- The counters of core/token-bucket.ts and core/sliding-window.ts. Needs sliding-window. A rule is
+-- { 1 for a token bucket | 0 for a sliding window, limit, window, burst }. A bucket is packed as its level and
+-- the time of it, two 8-byte floats. Bounds given by TypeScript keep every product an exact whole number.
 
-local function read_bucket(packed, limit, window, burst, cost, now)
-  local level, at = 0, 0
-  if packed then level, at = cmsgpack.unpack(packed) end
-  local current = math.max(now, at)
-  level = math.max(0, level - (current - at) * limit)
-  local wait = math.max(0, math.ceil((level + cost * window - burst * window) / limit))
-  return wait, function(units)
-    local after = math.min((burst + limit) * window, level + units * window)
-    local remaining = math.max(0, math.floor((burst * window - after) / window))
-    return cmsgpack.pack(after, current), remaining, math.ceil(after / limit)
+-- What is no packed counter is an unused one.
+local function open_counter(packed, rule, now)
+  if rule[1] == 0 then return open_window(packed, rule[3], now) end
+  if not packed or #packed ~= 16 then return { level = 0, at = now, lives = false } end
+  local level, at = unpack_from('<dd', packed)
+  local current = max(now, at)
+  return { level = max(0, level - (current - at) * rule[2]), at = current, lives = false }
+end
+
+-- Milliseconds until `cost` fits.
+local function counter_wait(counter, rule, cost)
+  if rule[1] == 0 then return window_wait(counter, rule[2], cost) end
+  return max(0, ceil((counter.level + (cost - rule[4]) * rule[3]) / rule[2]))
+end
+
+-- Takes `cost`, into debt if need be; the debt ends at one limit.
+local function take_from(counter, rule, cost)
+  if rule[1] == 0 then
+    add_units(counter, min(cost, 2 * rule[2] - counter.total))
+  else
+    counter.level = min((rule[4] + rule[2]) * rule[3], counter.level + cost * rule[3])
   end
 end
 
-local function read_window(packed, limit, window, cost, now)
-  local slices, total, at = live_slices(packed, window, now)
-  local wait, rest = 0, total
-  for i = 1, #slices, 2 do
-    if rest + cost <= limit then break end
-    rest = rest - slices[i + 1]
-    wait = slice_end(slices[i], window) - at
-  end
-  return wait, function(units)
-    local added = math.min(units, 2 * limit - total)
-    add_units(slices, added, window, at)
-    local reset = #slices > 0 and slice_end(slices[#slices - 1], window) - at or 0
-    return cmsgpack.pack(slices), math.max(0, limit - total - math.max(0, added)), reset
-  end
+-- Units left, and milliseconds until the counter is unused.
+local function counter_state(counter, rule)
+  if rule[1] == 0 then return max(0, rule[2] - counter.total), window_reset(counter) end
+  return max(0, floor((rule[4] * rule[3] - counter.level) / rule[3])), ceil(counter.level / rule[2])
+end
+
+local function pack_counter(counter)
+  if counter.level then return pack('<dd', counter.level, counter.at) end
+  return pack_window(counter)
 end

@@ -40,8 +40,8 @@ local function expire_reservations(now)
 end
 
 local function charge(used, window, now)
-  local slices, _, at = live_slices(redis.call('GET', USAGE), window, now)
-  add_units(slices, used, window, at)
-  if #slices == 0 then return end
-  redis.call('SET', USAGE, cmsgpack.pack(slices), 'PX', slice_end(slices[#slices - 1], window) - at)
+  local counter = open_window(redis.call('GET', USAGE), window, now)
+  add_units(counter, used)
+  if counter.total == 0 then return end
+  redis.call('SET', USAGE, pack_window(counter), 'PX', window_reset(counter))
 end
