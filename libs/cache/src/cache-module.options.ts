@@ -1,6 +1,7 @@
 import type { Clock, Random } from '@sparkle/contracts';
 import { z } from 'zod';
 import { cacheCoreOptionsSchema } from './cache.options.js';
+import type { ValueCodec } from './core/value-codec.js';
 import type { RedisConnection } from './lua/redis-script.js';
 import type { CacheStore } from './ports/cache-store.port.js';
 import type { InvalidationBus } from './ports/invalidation-bus.port.js';
@@ -24,11 +25,18 @@ export const cacheModuleOptionsSchema = cacheCoreOptionsSchema.extend({
       keyPrefix: z.string().default('sparkle:cache'),
       channel: z.string().min(1).default('sparkle:cache:bus'),
       heartbeatMs: z.number().int().positive().default(1_000),
+      /**
+       * Lets the server tell of every write under `keyPrefix`, so that entries written or removed by hand leave
+       * memory too. Takes one more connection. Not on Redis Cluster.
+       */
+      tracking: z.boolean().default(false),
     })
     .optional(),
   /** A second tier of your own; goes with `bus`. */
   store: instance<CacheStore>('a CacheStore', 'read', 'acquireLease', 'write').optional(),
   bus: instance<InvalidationBus>('an InvalidationBus', 'publish', 'subscribe').optional(),
+  /** Turns values into text and back. Default: JSON extended by the types JSON lacks. */
+  codec: instance<ValueCodec>('a ValueCodec', 'encode', 'decode').optional(),
   clock: instance<Clock>('a Clock', 'monotonic', 'schedule').optional(),
   random: instance<Random>('a Random', 'next').optional(),
 });

@@ -29,10 +29,10 @@ const PARSED_OPTIONS = Symbol('ParsedCacheOptions');
     },
     {
       provide: CacheStore,
-      useFactory: ({ store, redis, clock }: CacheModuleOptions) =>
+      useFactory: ({ store, redis, clock, random }: CacheModuleOptions) =>
         store ??
         (redis
-          ? new RedisCacheStore(redis.client, { keyPrefix: redis.keyPrefix })
+          ? new RedisCacheStore(redis.client, { keyPrefix: redis.keyPrefix, clock, random })
           : new MemoryCacheStore(clock)),
       inject: [PARSED_OPTIONS],
     },
@@ -41,16 +41,22 @@ const PARSED_OPTIONS = Symbol('ParsedCacheOptions');
       useFactory: ({ bus, redis, clock, random }: CacheModuleOptions) =>
         bus ??
         (redis
-          ? new RedisInvalidationBus({ publisher: redis.client, clock, random, ...redis })
+          ? new RedisInvalidationBus({
+              ...redis,
+              publisher: redis.client,
+              tracking: redis.tracking ? { keyPrefix: redis.keyPrefix } : undefined,
+              clock,
+              random,
+            })
           : new MemoryInvalidationBus()),
       inject: [PARSED_OPTIONS],
     },
     {
       provide: CacheService,
       useFactory: (options: CacheModuleOptions, store: CacheStore, bus: InvalidationBus) => {
-        const { policy, l1, l2, maxValueBytes, clock, random } = options;
+        const { policy, l1, l2, maxValueBytes, codec, clock, random } = options;
         return new CacheService(
-          { store, bus, clock: clock ?? new SystemClock(), random: random ?? new SystemRandom() },
+          { store, bus, codec, clock: clock ?? new SystemClock(), random: random ?? new SystemRandom() },
           { policy, l1, l2, maxValueBytes },
         );
       },

@@ -62,6 +62,20 @@ export const cacheCoreOptionsSchema = z.strictObject({
       breakerFailures: z.number().int().positive().default(5),
       /** How often a store that is left alone is asked whether it is back. */
       probeEveryMs: milliseconds.default(500),
+      /**
+       * Compresses encoded values of at least `minBytes` with Brotli at `level`, from 0 (fast) to 11 (small).
+       * Without it nothing is compressed; what was is read either way.
+       */
+      compression: z
+        .strictObject({
+          minBytes: z
+            .number()
+            .int()
+            .positive()
+            .default(4 * 1024),
+          level: z.number().int().min(0).max(11).default(1),
+        })
+        .optional(),
     })
     .prefault({}),
   /** Encoded values above this are handed to the caller and not kept. */

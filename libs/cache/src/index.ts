@@ -1,8 +1,14 @@
 export { MemoryCacheStore, type MemoryCacheStoreOptions } from './adapters/memory/memory-cache.store.js';
 export { MemoryBusHub, MemoryInvalidationBus } from './adapters/memory/memory-invalidation.bus.js';
-export { MemorySemanticStore } from './adapters/memory/memory-semantic.store.js';
+export {
+  MemorySemanticStore,
+  type MemorySemanticStoreOptions,
+} from './adapters/memory/memory-semantic.store.js';
 export { PgvectorSemanticStore } from './adapters/pgvector/pgvector-semantic.store.js';
-export { semanticCacheMigration } from './adapters/pgvector/semantic-cache.migration.js';
+export {
+  semanticCacheMigration,
+  semanticCachePurgesMigration,
+} from './adapters/pgvector/semantic-cache.migration.js';
 export { RedisCacheStore, type RedisCacheStoreOptions } from './adapters/redis/redis-cache.store.js';
 export {
   RedisInvalidationBus,
@@ -44,23 +50,30 @@ export {
   namespaceToken,
 } from './nest/namespace-cache.js';
 export {
+  type Announcement,
   CacheStore,
+  type DetachedPayload,
   type EntryToWrite,
   type LeaseOutcome,
   type LeaseRequest,
+  type Payload,
   type StoredEntry,
+  type StoredPayload,
   type StoreReading,
   type StoreScope,
   type WriteOutcome,
 } from './ports/cache-store.port.js';
-export { type BusMessage, InvalidationBus } from './ports/invalidation-bus.port.js';
+export { type BusMessage, InvalidationBus, type Touched } from './ports/invalidation-bus.port.js';
 export { QuestionEmbedder } from './ports/question-embedder.port.js';
 export {
+  type PurgeMark,
   type SemanticCandidate,
   type SemanticEntry,
   type SemanticEntryToStore,
   type SemanticPartition,
   SemanticStore,
+  type StoredSemanticEntry,
+  type Tightening,
 } from './ports/semantic-store.port.js';
 export { type QuestionForm, type QuestionKind, questionForm } from './semantic/question-form.js';
 export { compareQuestions, type GateReason, type GateVerdict } from './semantic/question-gates.js';

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type CacheEvent, channels, parseTenantId } from '@sparkle/contracts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CacheKeyInvalidError, CacheOptionsInvalidError, ValueNotSerializableError } from '../src/errors.js';
@@ -44,6 +45,34 @@ describe('keys and scopes', () => {
     expect(() => cache.namespace({ namespace: 'x' } as never)).toThrow('tenant name');
   });
 
+  it.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['NaN', Number.NaN],
+    ['a bigint', 5n],
+    ['a Date', new Date(5)],
+    ['a Map', new Map([['a', 1]])],
+    ['a Buffer', Buffer.from('a')],
+    ['a symbol', Symbol('a')],
+    ['an object', { toString: () => 'k' }],
+    ['an array', ['k']],
+  ])('refuses %s as a key, also when its text is one', async (_, key) => {
+    const { cache } = memoryCluster(1).first;
+    await cache.set(acme, typeof key === 'symbol' ? 'a' : String(key) || 'k', 1);
+    const bad = key as string;
+    const calls = [
+      async () => cache.get(acme, bad),
+      async () => cache.peek(acme, bad),
+      async () => cache.set(acme, bad, 1),
+      async () => cache.getOrSet(acme, bad, () => 1),
+      async () => cache.getMany(acme, [bad], () => new Map()),
+      async () => cache.delete(acme, [bad]),
+      async () => cache.deleteByTag(acme, [bad]),
+      async () => cache.set(acme, 'k', 1, { tags: [bad] }),
+    ];
+    for (const call of calls) await expect(call()).rejects.toThrow(CacheKeyInvalidError);
+  });
+
   it('refuses options it does not know or that make no sense, naming all', () => {
     const { cache } = memoryCluster(1).first;
     expect(() => memoryCluster(1, { l1: { maxBytes: -1 }, l2: { budgetMs: 0 } })).toThrow(
@@ -75,6 +104,63 @@ describe('values', () => {
     await cache.set(acme, 'm', new Map([['a', 1]]));
     (await cache.get<Map<string, number>>(acme, 'm'))?.set('a', 2);
     expect(await cache.get(acme, 'm')).toEqual(new Map([['a', 1]]));
+  });
+
+  const cyclic: { self?: unknown } = {};
+  cyclic.self = cyclic;
+
+  it.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['NaN', Number.NaN],
+    ['−0', -0],
+    ['a bigint', 2n ** 70n],
+    ['a Date', new Date(5)],
+    ['an invalid Date', new Date(Number.NaN)],
+    ['a Map', new Map<unknown, unknown>([[{ a: 1 }, new Set([null])]])],
+    ['a Buffer', Buffer.from([0, 255])],
+    ['the empty string', ''],
+    ['a lone surrogate', '\ud800'],
+    ['an object with its own $', { $: 'date', v: 1 }],
+  ])('%s comes back as it was from the loader, from memory and from the store', async (_, value) => {
+    const { first, second } = memoryCluster(2);
+    expect(await first.cache.getOrSet(acme, 'k', () => value)).toStrictEqual(value);
+    expect(await first.cache.get(acme, 'k')).toStrictEqual(value);
+    expect(await first.cache.getOrSet(acme, 'k', () => 'unused' as unknown)).toStrictEqual(value);
+    expect(await second.cache.get(acme, 'k')).toStrictEqual(value);
+  });
+
+  it.each([
+    ['a cycle', cyclic],
+    ['a function', () => 1],
+    ['a symbol', Symbol('s')],
+    ['an error', new Error('e')],
+    ['a promise in a property', { p: Promise.resolve(1) }],
+  ])('%s is refused and nothing is kept', async (_, value) => {
+    const { cache } = memoryCluster(1).first;
+    await expect(cache.set(acme, 'k', value)).rejects.toThrow(ValueNotSerializableError);
+    await expect(cache.getOrSet<unknown>(acme, 'k', () => value)).rejects.toThrow(ValueNotSerializableError);
+    expect(await cache.get(acme, 'k')).toBeUndefined();
+    expect(cache.memoryUse).toEqual({ entries: 0, bytes: 0 });
+  });
+
+  it('reach every caller in its own async context', async () => {
+    const { cache } = memoryCluster(1).first;
+    await cache.set(acme, 'k', 1);
+    const context = new AsyncLocalStorage<string>();
+    const seen = await Promise.all(
+      ['a', 'b'].map((name) =>
+        context.run(name, async () => {
+          await cache.get(acme, 'k');
+          const awaited = context.getStore();
+          return cache.get(acme, 'k').then(() => [awaited, context.getStore()]);
+        }),
+      ),
+    );
+    expect(seen).toEqual([
+      ['a', 'a'],
+      ['b', 'b'],
+    ]);
   });
 
   it('are copies with l1.values = copied', async () => {

@@ -94,4 +94,35 @@ describe('with the store out of reach', () => {
     await clock.advance(60);
     expect(await value).toBe('loaded');
   });
+
+  it('a large value has a budget that grows with its size, and a small one meanwhile has its own', async () => {
+    const { clock, first } = memoryCluster(1);
+    first.store.faults.stall = true;
+    let large = 'pending';
+    let small = 'pending';
+    void first.cache.set(acme, 'large', 'x'.repeat(500 * 1024)).then(() => {
+      large = 'done';
+    });
+    void first.cache.set(acme, 'small', 'x').then(() => {
+      small = 'done';
+    });
+    await clock.advance(51);
+    expect([large, small]).toEqual(['pending', 'done']);
+    await clock.advance(18);
+    expect(large).toBe('pending');
+    await clock.advance(3);
+    expect(large).toBe('done');
+  });
+
+  it('calls that began one after another each have their whole budget, and one timer in all', async () => {
+    const { clock, first } = memoryCluster(1, { l2: { breakerFailures: 1000 } });
+    first.store.faults.stall = true;
+    const done: number[] = [];
+    for (let call = 0; call < 10; call++) {
+      void first.cache.get(acme, `k${call}`).then(() => done.push(call));
+      await clock.advance(10);
+      expect(clock.pendingTimers).toBe(1);
+      expect(done).toEqual(Array.from({ length: Math.max(0, call - 3) }, (_, index) => index));
+    }
+  });
 });

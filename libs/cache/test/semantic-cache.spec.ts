@@ -2,7 +2,7 @@ import { parseTenantId, type TenantId } from '@sparkle/contracts';
 import { TestClock } from '@sparkle/contracts/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { MemoryCacheStore } from '../src/adapters/memory/memory-cache.store.js';
-import { MemoryInvalidationBus } from '../src/adapters/memory/memory-invalidation.bus.js';
+import { MemoryBusHub, MemoryInvalidationBus } from '../src/adapters/memory/memory-invalidation.bus.js';
 import { MemorySemanticStore } from '../src/adapters/memory/memory-semantic.store.js';
 import { CacheService } from '../src/core/cache.service.js';
 import { SemanticEntryNotFoundError, SemanticInputInvalidError } from '../src/errors.js';
@@ -13,7 +13,7 @@ import { deferred, settle } from './cluster.js';
 semanticStoreContract('memory', async () => {
   const clock = new TestClock();
   return {
-    store: new MemorySemanticStore(clock),
+    store: new MemorySemanticStore({ clock }),
     tenants: [parseTenantId('acme'), parseTenantId('globex')],
     advance: (ms) => clock.advance(ms),
   };
@@ -48,13 +48,13 @@ class ForgivingEmbedder {
 function setUp(options = {}) {
   const clock = new TestClock();
   const embedder = new ForgivingEmbedder();
-  const store = new MemorySemanticStore(clock);
-  const cache = new CacheService({
-    store: new MemoryCacheStore(clock),
-    bus: new MemoryInvalidationBus(),
-    clock,
-  });
-  return { clock, embedder, store, semantic: new SemanticCache({ cache, store, embedder, clock }, options) };
+  const store = new MemorySemanticStore({ clock });
+  const hub = new MemoryBusHub();
+  const entries = new MemoryCacheStore(clock);
+  /** The first tier of a process of its own, over the same second tier. */
+  const another = () => new CacheService({ store: entries, bus: new MemoryInvalidationBus(hub), clock });
+  const semantic = new SemanticCache({ cache: another(), store, embedder, clock }, options);
+  return { clock, embedder, store, semantic, processes: { another } };
 }
 
 // Same subjects and kind, not the same words; "completely" is what the embedder sees.
@@ -199,8 +199,8 @@ describe('SemanticCache', () => {
   it('after a bad hit serves the entry no more, and its successor only to closer questions', async () => {
     const { semantic } = setUp();
     await semantic.store({ scope, question: QUESTION, answer: 'first' });
-    const asked = PARAPHRASE.replace('methods', 'best methods');
-    const own = QUESTION.replace('methods', 'best methods');
+    const asked = PARAPHRASE.replace('methods', 'fast numerical methods');
+    const own = QUESTION.replace('methods', 'fast numerical methods');
     await semantic.store({ scope, question: own, answer: 'own' });
     const hit = await semantic.lookup({ scope, question: PARAPHRASE });
     expect(hit?.answer).toBe('first');
@@ -228,6 +228,93 @@ describe('SemanticCache', () => {
     await semantic.drain();
     expect(await semantic.lookup({ scope, question: 'What is SGD?' })).toBeUndefined();
     expect(await semantic.lookup({ scope, question: QUESTION })).toBeUndefined();
+  });
+
+  it('does not store what is being made from a document that another process purges meanwhile', async () => {
+    const { clock, semantic, store, embedder, processes } = setUp();
+    const elsewhere = new SemanticCache({ cache: processes.another(), store, embedder, clock });
+    const gate = deferred<{ answer: number; documentIds: string[] }>();
+    const making = semantic.getOrAnswer(QUESTION, scope, () => gate.promise);
+    await settle(clock);
+    await elsewhere.purgeByDocument(scope.tenantId, 'd1');
+    gate.resolve({ answer: 1, documentIds: ['d1'] });
+    expect((await making).answer).toBe(1);
+    await semantic.drain();
+    for (const cache of [semantic, elsewhere])
+      expect(await cache.lookup({ scope, question: QUESTION })).toBeUndefined();
+    await elsewhere.getOrAnswer(QUESTION, scope, async () => ({ answer: 2, documentIds: ['d1'] }));
+    await elsewhere.drain();
+    for (const cache of [semantic, elsewhere])
+      expect(await cache.lookup({ scope, question: QUESTION })).toMatchObject({ answer: 2 });
+  });
+
+  it('after enough bad hits serves an answer to its own wording only', async () => {
+    const { semantic } = setUp({ threshold: 0.9, tightenBy: 0.03 });
+    const wording = 'Please explain SGD!';
+    let reports = 0;
+    for (;;) {
+      const entryId = await semantic.store({ scope, question: 'What is SGD?', answer: reports });
+      const hit = await semantic.lookup({ scope, question: wording });
+      if (!hit) break;
+      expect(hit.entryId).toBe(entryId);
+      await semantic.reportBadHit({ tenantId: scope.tenantId, entryId });
+      reports++;
+    }
+    expect(reports).toBe(4);
+    expect(await semantic.lookup({ scope, question: 'what is SGD' })).toMatchObject({ tier: 'exact' });
+    const fresh = await semantic.getOrAnswer(wording, scope, async () => ({ answer: 'own' }));
+    expect(fresh).toEqual({ cache: 'miss', answer: 'own' });
+    await semantic.drain();
+    expect(await semantic.lookup({ scope, question: wording })).toMatchObject({ answer: 'own' });
+  });
+
+  it('is delayed by its search budget at most, however many parts of the search hang', async () => {
+    const never = new Promise<never>(() => undefined);
+    const hanging: ((parts: ReturnType<typeof setUp>) => void)[] = [
+      ({ embedder }) => {
+        embedder.embed = () => never;
+      },
+      ({ store }) => {
+        store.findExact = () => never;
+      },
+      ({ store }) => {
+        store.search = () => never;
+      },
+      ({ store }) => {
+        store.purgeMark = () => never;
+        store.search = () => never;
+      },
+    ];
+    for (const hang of hanging) {
+      const parts = setUp({ searchBudgetMs: 200 });
+      hang(parts);
+      const loader = vi.fn(async () => ({ answer: 1 }));
+      const answering = parts.semantic.getOrAnswer(QUESTION, scope, loader);
+      await parts.clock.advance(199);
+      expect(loader).not.toHaveBeenCalled();
+      await parts.clock.advance(1);
+      expect(await answering).toEqual({ cache: 'miss', answer: 1 });
+      await parts.semantic.drain();
+    }
+  });
+
+  it('gives storing up after its budget, so that a shutdown ends', async () => {
+    const { clock, semantic, store } = setUp({ storeBudgetMs: 300 });
+    store.store = () => new Promise(() => undefined);
+    expect((await semantic.getOrAnswer(QUESTION, scope, async () => ({ answer: 1 }))).answer).toBe(1);
+    const drained = semantic.drain();
+    await clock.advance(300);
+    await drained;
+  });
+
+  it('takes one word more on a side for an aside only at a very high similarity', async () => {
+    const { semantic, embedder } = setUp({ threshold: 0.9 });
+    await semantic.store({ scope, question: QUESTION, answer: 1 });
+    const asked = 'What are the popular methods that optimise training completely?';
+    embedder.similarity = 0.975;
+    expect(await semantic.lookup({ scope, question: asked })).toBeUndefined();
+    embedder.similarity = 0.985;
+    expect(await semantic.lookup({ scope, question: asked })).toMatchObject({ answer: 1 });
   });
 
   it('goes on without embedder or store', async () => {

@@ -1,3 +1,4 @@
+import { SeededRandom } from '@sparkle/contracts/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { LoaderFailedElsewhereError, LoaderTimeoutError } from '../src/errors.js';
 import { acme, deferred, memoryCluster, settle } from './cluster.js';
@@ -87,6 +88,26 @@ describe('single flight', () => {
     expect(await before).toBe('old');
     expect(await first.cache.get(acme, 'k')).toBe('new');
     expect(await second.cache.get(acme, 'k')).toBe('new');
+  });
+
+  it('while the bus is cut makes those who come later wait for the load and look again, with one load for all', async () => {
+    const { clock, first, second } = memoryCluster(2);
+    first.bus.setConnected(false);
+    const old = deferred<string>();
+    const before = first.cache.getOrSet(acme, 'k', () => old.promise);
+    await settle(clock);
+    await second.cache.set(acme, 'k', 'new');
+    await second.cache.delete(acme, 'k');
+    const loader = vi.fn(() => 'newest');
+    const batchLoader = vi.fn(() => new Map([['k', 'newest']]));
+    const single = Array.from({ length: 50 }, () => first.cache.getOrSet(acme, 'k', loader));
+    const many = first.cache.getMany(acme, ['k'], batchLoader);
+    old.resolve('old');
+    await settle(clock);
+    expect(await before).toBe('old');
+    expect(new Set(await Promise.all(single))).toEqual(new Set(['newest']));
+    expect(await many).toEqual(new Map([['k', 'newest']]));
+    expect(loader.mock.calls.length + batchLoader.mock.calls.length).toBe(1);
   });
 
   it('ends a load that exceeds its hard timeout, aborts its signal and drops its late result', async () => {
@@ -224,4 +245,34 @@ describe('early refresh', () => {
     expect(seen.size).toBeGreaterThanOrEqual(6);
     expect(loader.mock.calls.length).toBeLessThanOrEqual(10);
   }, 60_000);
+
+  it.each([1, 2, 3])(
+    'keeps 999 of 1000 calls a second from waiting for a loader, with at most 1.5 rebuilds per TTL (seed %i)',
+    async (seed) => {
+      const { clock, members } = memoryCluster(4, {
+        policy: { earlyRefreshBeta: 1, jitter: 0.15, ttlMs: 1_000 },
+      });
+      const random = new SeededRandom(seed);
+      const loader = vi.fn(() => clock.sleep(20 + 30 * random.next()).then(() => clock.monotonic()));
+      await Promise.all([members[0]!.cache.getOrSet(acme, 'k', loader), clock.advance(50)]);
+      loader.mockClear();
+      const seconds = 30;
+      let waited = 0;
+      let oldest = 0;
+      for (let at = 0; at < seconds * 1_000; at++) {
+        const began = clock.monotonic();
+        const { cache } = members[Math.floor(4 * random.next())]!;
+        void cache.getOrSet(acme, 'k', loader).then((loadedAt) => {
+          if (clock.monotonic() > began) waited++;
+          oldest = Math.max(oldest, clock.monotonic() - loadedAt);
+        });
+        await clock.advance(1);
+      }
+      expect(waited).toBeLessThanOrEqual(seconds * 1_000 * 0.001);
+      expect(loader.mock.calls.length).toBeLessThanOrEqual(1.5 * seconds);
+      expect(loader.mock.calls.length).toBeGreaterThanOrEqual(seconds);
+      expect(oldest).toBeLessThanOrEqual(1_000);
+    },
+    60_000,
+  );
 });

@@ -1,3 +1,4 @@
+import type { Announcement, CacheStore } from '../ports/cache-store.port.js';
 import type { BusMessage, InvalidationBus } from '../ports/invalidation-bus.port.js';
 
 /**
@@ -13,12 +14,7 @@ export class BusLink {
     private readonly bus: InvalidationBus,
     onMessage: (message: BusMessage) => void,
   ) {
-    this.stops = [
-      bus.subscribe(onMessage),
-      bus.onConnection(() => {
-        this.current++;
-      }),
-    ];
+    this.stops = [bus.subscribe(onMessage), bus.onConnection(() => this.suspect())];
   }
 
   get generation(): number {
@@ -29,8 +25,19 @@ export class BusLink {
     return generation === this.current && this.bus.connected;
   }
 
+  /** Has everything in memory confirmed before it is served again. */
+  suspect(): void {
+    this.current++;
+  }
+
   publish(message: BusMessage): Promise<void> {
     return this.bus.publish(message);
+  }
+
+  /** The message as `store` can send it along with a change, if both use the same connection. */
+  announcementFor(store: CacheStore, message: BusMessage): Announcement | undefined {
+    const through = this.bus.publishesThrough;
+    return through && through === store.publishesThrough ? this.bus.announcementOf?.(message) : undefined;
   }
 
   close(): void {

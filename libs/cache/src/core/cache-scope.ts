@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseTenantId, type TenantId } from '@sparkle/contracts';
+import { LRUCache } from 'lru-cache';
 import { CacheKeyInvalidError } from '../errors.js';
 
 /** Whose entries (`tenantId`), and which family of them (`namespace`). No call is made without one. */
@@ -10,7 +11,8 @@ export interface CacheScope {
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/;
-const SAFE_SEGMENT = /^[A-Za-z0-9._~-]{1,96}$/;
+/** Printable ASCII without spaces and braces. */
+const SAFE_SEGMENT = /^[!-z|~]{1,96}$/;
 
 /** @throws TenantIdInvalidError, CacheKeyInvalidError */
 export function checkScope(scope: CacheScope): CacheScope {
@@ -31,11 +33,30 @@ export function checkKey(key: unknown, what: 'key' | 'tag' = 'key'): asserts key
     throw new CacheKeyInvalidError(`A cache ${what} is a string of at least one character.`);
 }
 
+/** Keys and tags that were hashed lately, by their hash; the other way round costs a hash each time, too. */
+const hashed = new LRUCache<string, string>({ max: 10_000, maxSize: 4_000_000, sizeCalculation: sizeOf });
+const hashes = new LRUCache<string, string>({ max: 10_000, maxSize: 4_000_000, sizeCalculation: sizeOf });
+
 /**
  * A key or tag as stores see it: short harmless ones as they are, all others as a SHA-256 of their UTF-16 code
  * units, so that two different strings never meet, whatever they contain.
  */
 export function encodeSegment(text: string): string {
   if (SAFE_SEGMENT.test(text)) return `r.${text}`;
-  return `h.${createHash('sha256').update(text, 'utf16le').digest('base64url')}`;
+  let segment = hashes.get(text);
+  if (segment === undefined) {
+    segment = `h.${createHash('sha256').update(text, 'utf16le').digest('base64url')}`;
+    hashes.set(text, segment);
+    hashed.set(segment, text);
+  }
+  return segment;
+}
+
+/** What {@link encodeSegment} made a segment of; `undefined` when that cannot be told any more. */
+export function decodeSegment(segment: string): string | undefined {
+  return segment.startsWith('r.') ? segment.slice(2) : hashed.get(segment);
+}
+
+function sizeOf(value: string, key: string): number {
+  return value.length + key.length;
 }

@@ -1,5 +1,5 @@
 import type { Clock, Random, TenantId } from '@sparkle/contracts';
-import { parseTenantId, SystemClock, SystemRandom } from '@sparkle/contracts';
+import { channels, parseTenantId, SystemClock, SystemRandom } from '@sparkle/contracts';
 import {
   type CacheCoreOptionsInput,
   type CachePolicy,
@@ -21,10 +21,12 @@ import {
 import { type Adoption, adopt, type CacheParts, decodeEntry, publishEvent } from './cache-parts.js';
 import { type CacheScope, checkKey, checkNamespace, checkScope, encodeSegment } from './cache-scope.js';
 import { CachedValue } from './cached-value.js';
+import type { Flight } from './flight.js';
 import { jittered, refreshesEarly } from './freshness.js';
-import { type MemoryEntry, MemoryTier, type ScopeState } from './memory-tier.js';
+import { type HeldEntry, type MemoryEntry, MemoryTier, type ScopeState } from './memory-tier.js';
 import { Rebuild } from './rebuild.js';
 import { type Invalidation, type InvalidationOutcome, StoreGateway } from './store-gateway.js';
+import { TouchedEntries } from './touched-entries.js';
 import { jsonCodec, type ValueCodec } from './value-codec.js';
 import { WakeUps } from './wake-ups.js';
 
@@ -55,6 +57,7 @@ export interface CacheServiceDependencies {
  */
 export class CacheService {
   private readonly parts: CacheParts;
+  private readonly touched: TouchedEntries;
   private readonly handles = new WeakMap<ScopeState, CacheNamespace>();
   /** Defaults of namespaces, parsed once per object given. */
   private readonly policies = new WeakMap<Partial<CachePolicy>, CachePolicy>();
@@ -63,17 +66,22 @@ export class CacheService {
   constructor(dependencies: CacheServiceDependencies, options: CacheCoreOptionsInput = {}) {
     const parsed = parseOptions(cacheCoreOptionsSchema, options);
     const clock = dependencies.clock ?? new SystemClock();
+    const random = dependencies.random ?? new SystemRandom();
     const link = new BusLink(dependencies.bus, (message) => this.hear(message));
     this.parts = {
       options: parsed,
       link,
       clock,
-      random: dependencies.random ?? new SystemRandom(),
+      random,
       codec: dependencies.codec ?? jsonCodec,
-      memory: new MemoryTier(parsed.l1, clock, (scope) => publishEvent(scope, 'l1', 'evicted')),
-      gateway: new StoreGateway(dependencies.store, (message) => link.publish(message), clock, parsed.l2),
+      memory: new MemoryTier(parsed.l1, clock, random, (scope) => publishEvent(scope, 'l1', 'evicted')),
+      gateway: new StoreGateway(dependencies.store, link, clock, {
+        ...parsed.l2,
+        maxValueBytes: parsed.maxValueBytes,
+      }),
       wakeUps: new WakeUps(clock),
     };
+    this.touched = new TouchedEntries(this.parts, dependencies.bus);
   }
 
   /**
@@ -81,12 +89,12 @@ export class CacheService {
    * @throws TenantIdInvalidError, CacheKeyInvalidError, CacheOptionsInvalidError
    */
   namespace(scope: CacheScope, defaults?: Partial<CachePolicy>): CacheNamespace {
-    const checked = checkScope(scope);
-    if (defaults) return new CacheNamespace(this.parts, checked, this.policyOf(defaults));
-    const state = this.parts.memory.scope(checked);
+    if (defaults) return new CacheNamespace(this.parts, checkScope(scope), this.policyOf(defaults));
+    // A scope that is known was checked when it became so.
+    const state = this.parts.memory.known(scope) ?? this.parts.memory.scope(checkScope(scope));
     let handle = this.handles.get(state);
     if (!handle) {
-      handle = new CacheNamespace(this.parts, checked, this.parts.options.policy);
+      handle = new CacheNamespace(this.parts, state, this.parts.options.policy);
       this.handles.set(state, handle);
     }
     return handle;
@@ -157,6 +165,7 @@ export class CacheService {
 
   /** Stops listening and probing. Connections belong to whoever opened them. */
   close(): void {
+    this.touched.close();
     this.parts.link.close();
     this.parts.gateway.close();
   }
@@ -199,10 +208,9 @@ export class CacheNamespace {
 
   /** The fresh value, or `undefined`: not cached, or known not to exist. Never calls a loader. */
   get<T>(key: string): Promise<T | undefined> {
-    checkKey(key);
-    const held = this.usable(key);
-    if (held) return Promise.resolve(held.value.read() as T);
-    return this.readStore(key) as Promise<T | undefined>;
+    const now = this.parts.clock.monotonic();
+    const held = this.usable(key, now);
+    return (held ? held.answerPromise() : this.readStore(key, now)) as Promise<T | undefined>;
   }
 
   /** What is cached, fresh or stale, without moving, filling or counting anything. */
@@ -248,12 +256,10 @@ export class CacheNamespace {
     const adoption = this.adoption(scope, key, call);
     let sequence = 0;
     try {
-      const outcome = await parts.gateway.call(scope.tenantId, (store) =>
-        store.write(scope, encodeSegment(key), { payload, ttlMs, graceMs, loadMs: 0, negative, tags }),
-      );
+      const entry = { payload, ttlMs, graceMs, loadMs: 0, negative, tags };
+      const outcome = await parts.gateway.write(scope, encodeSegment(key), entry, { announcing: change });
       if (outcome.kind === 'written') sequence = outcome.sequence;
       publishEvent(scope, 'l2', 'set', { ttlMs });
-      await parts.gateway.announce(change);
     } catch {
       publishEvent(scope, 'l2', 'error');
       parts.gateway.defer(change);
@@ -273,19 +279,14 @@ export class CacheNamespace {
    * @throws what the loader throws, LoaderTimeoutError, LoaderFailedElsewhereError, ValueNotSerializableError
    */
   getOrSet<T>(key: string, loader: Loader<T>, options?: CacheCallOptions<T>): Promise<T> {
-    checkKey(key);
-    const held = this.usable(key);
+    const now = this.parts.clock.monotonic();
+    const held = this.usable(key, now);
     if (held) {
-      const now = this.parts.clock.monotonic();
       if (now > held.earlyFrom) this.refreshMaybe(key, held, held.freshUntil - now, loader, options);
-      return Promise.resolve(held.value.read() as T);
+      return held.answerPromise() as Promise<T>;
     }
-    const scope = this.state;
-    const inProgress = scope.flights.get(key);
-    if (inProgress) return inProgress.forJoiners.then((value) => value.read() as T);
-    const rebuild = new Rebuild(this.parts, scope, key, resolveCall(this.policy, options));
-    void rebuild.run(loader);
-    return rebuild.flight.forStarter.then((value) => value.read() as T);
+    const value = this.joined(key, loader, options) ?? this.rebuilt(key, loader, options);
+    return value.then((found) => found.read() as T);
   }
 
   /**
@@ -299,14 +300,15 @@ export class CacheNamespace {
     options?: CacheCallOptions<T>,
   ): Promise<Map<string, T>> {
     for (const key of keys) checkKey(key);
+    const now = this.parts.clock.monotonic();
     const found = new Map<string, Promise<CachedValue> | CachedValue>();
     const rebuilds: Rebuild[] = [];
     let call: ResolvedCall | undefined;
     for (const key of new Set(keys)) {
-      const held = this.usable(key);
-      const inProgress = held ? undefined : this.state.flights.get(key);
+      const held = this.usable(key, now);
+      const joined = held ? undefined : this.joined(key, singly(batchLoader), options);
       if (held) found.set(key, held.value);
-      else if (inProgress) found.set(key, inProgress.forJoiners);
+      else if (joined) found.set(key, joined);
       else {
         call ??= resolveCall(this.policy, options);
         const rebuild = new Rebuild(this.parts, this.state, key, call);
@@ -349,17 +351,67 @@ export class CacheNamespace {
     return this.state;
   }
 
-  /** The entry in memory, if it may be served without asking anyone. */
-  private usable(key: string): MemoryEntry | undefined {
-    const scope = this.scope();
-    const now = this.parts.clock.monotonic();
-    const held = this.parts.memory.lookup(scope, key, now);
-    if (held === undefined || now >= held.confirmedUntil || !this.parts.link.trusts(held.trust)) {
-      publishEvent(scope, 'l1', 'miss');
-      return undefined;
+  /**
+   * The entry in memory, if it may be served without asking anyone.
+   * @throws CacheKeyInvalidError
+   */
+  private usable(key: string, now: number): HeldEntry | undefined {
+    const { state, parts } = this;
+    const held = state.entries.get(key);
+    if (
+      held !== undefined &&
+      now < held.confirmedUntil &&
+      !held.isOutdated &&
+      parts.link.trusts(held.trust)
+    ) {
+      state.usedIn = parts.memory.epoch;
+      parts.memory.noteHit(held);
+      if (channels.cache.hasSubscribers) publishEvent(state, 'l1', held.value.negative ? 'negative' : 'hit');
+      return held;
     }
-    publishEvent(scope, 'l1', held.value.negative ? 'negative' : 'hit');
-    return held;
+    // What is no key is never held, so hits need no check.
+    checkKey(key);
+    if (state.retired) {
+      this.scope();
+      return this.usable(key, now);
+    }
+    state.usedIn = parts.memory.epoch;
+    parts.memory.lookup(state, key, now);
+    publishEvent(state, 'l1', 'miss');
+    return undefined;
+  }
+
+  private rebuilt<T>(
+    key: string,
+    loader: Loader<T>,
+    options: CacheCallOptions<T> | undefined,
+  ): Promise<CachedValue> {
+    const rebuild = new Rebuild(this.parts, this.scope(), key, resolveCall(this.policy, options));
+    void rebuild.run(loader);
+    return rebuild.flight.forStarter;
+  }
+
+  /** The load in progress, if it began under the bus's present state. */
+  private inProgress(key: string): Flight | undefined {
+    const flight = this.state.flights.get(key);
+    return flight?.trust === this.parts.link.generation ? flight : undefined;
+  }
+
+  /**
+   * The result of the load in progress. While the bus is cut nobody tells whether that was overtaken: once it has
+   * ended without an error, what is there by then counts, and of all who waited one has to look.
+   */
+  private joined<T>(
+    key: string,
+    loader: Loader<T>,
+    options: CacheCallOptions<T> | undefined,
+  ): Promise<CachedValue> | undefined {
+    const flight = this.inProgress(key);
+    if (flight === undefined || this.parts.link.trusts(flight.trust)) return flight?.forJoiners;
+    return flight.forStarter.then(() => {
+      const next = this.scope().flights.get(key);
+      return next && next !== flight ? next.forJoiners : this.rebuilt(key, loader, options);
+    });
   }
 
   private adoption(scope: ScopeState, key: string, call: Pick<CachePolicy, 'earlyRefreshBeta'>): Adoption {
@@ -372,29 +424,34 @@ export class CacheNamespace {
     };
   }
 
-  private async readStore(key: string): Promise<unknown> {
+  private async readStore(key: string, started: number): Promise<unknown> {
     const { parts, state: scope } = this;
     const adoption = this.adoption(scope, key, this.policy);
-    const started = parts.clock.monotonic();
     try {
-      const { entry } = await parts.gateway.read(scope, key);
-      const durationMs = parts.clock.monotonic() - started;
+      const { reading, index } = parts.gateway.join(scope, key);
+      const found = (await reading).entries[index];
+      const entry = found instanceof Promise ? await found : found;
       const value = entry && entry.freshMs > 0 ? decodeEntry(parts, scope, entry) : undefined;
       if (!entry || !value) {
-        publishEvent(scope, 'l2', 'miss', { durationMs });
+        this.noteRead('miss', started);
         return undefined;
       }
-      publishEvent(scope, 'l2', value.negative ? 'negative' : 'hit', { durationMs });
+      this.noteRead(value.negative ? 'negative' : 'hit', started);
       adopt(parts, adoption, value, entry);
       return value.read();
     } catch {
-      publishEvent(scope, 'l2', 'error', { durationMs: parts.clock.monotonic() - started });
+      this.noteRead('error', started);
       const now = parts.clock.monotonic();
       const held = parts.memory.lookup(scope, key, now, true);
       return held && now < held.confirmedUntil ? held.value.read() : undefined;
     } finally {
       adoption.watch.close();
     }
+  }
+
+  private noteRead(outcome: 'hit' | 'negative' | 'miss' | 'error', started: number): void {
+    if (!channels.cache.hasSubscribers) return;
+    publishEvent(this.state, 'l2', outcome, { durationMs: this.parts.clock.monotonic() - started });
   }
 
   private refreshMaybe<T>(
@@ -406,7 +463,7 @@ export class CacheNamespace {
   ): void {
     const scope = this.state;
     const call = resolveCall(this.policy, options);
-    if (scope.flights.has(key)) return;
+    if (this.inProgress(key)) return;
     if (!refreshesEarly(remainingMs, held.loadMs, call.earlyRefreshBeta, this.parts.random)) return;
     void new Rebuild(this.parts, scope, key, call).refresh(held, loader);
   }
@@ -421,8 +478,7 @@ export class CacheNamespace {
         }),
       ),
     );
-    const single: Loader<unknown> = async ({ key, signal }) =>
-      (await batchLoader([key], { signal })).get(key);
+    const single = singly(batchLoader);
     const own: Rebuild[] = [];
     const others: Rebuild[] = [];
     await Promise.all(
@@ -445,6 +501,11 @@ export class CacheNamespace {
       ...others.map((rebuild) => rebuild.guarded(() => rebuild.contendAndLoad(single))),
     ]);
   }
+}
+
+/** A loader of one key; undefined when the batch loader leaves it out. */
+function singly<T>(batchLoader: BatchLoader<T>): Loader<T> {
+  return async ({ key, signal }) => (await batchLoader([key], { signal })).get(key) as T;
 }
 
 /** In this process at once and again once the store has it, so that nothing read in between stays. */

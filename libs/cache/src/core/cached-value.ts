@@ -17,10 +17,15 @@ export class CachedValue {
 
   static decode(text: string, negative: boolean, copies: boolean, codec: ValueCodec): CachedValue {
     const value = codec.decode(text);
-    const bytes = 2 * text.length + 200;
+    const bytes = 2 * text.length;
     return !copies && deepFreeze(value)
       ? new CachedValue(value, undefined, codec, negative, bytes)
       : new CachedValue(undefined, text, codec, negative, bytes);
+  }
+
+  /** Whether all callers get the same value. */
+  get isShared(): boolean {
+    return this.text === undefined;
   }
 
   read(): unknown {

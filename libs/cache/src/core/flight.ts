@@ -5,8 +5,15 @@ export class Flight {
   private readonly starter = new Deferred<CachedValue>();
   private readonly joiners = new Deferred<CachedValue>();
 
-  /** @param tags tags the value will carry; `undefined` when only the value itself tells. */
-  constructor(private readonly tags: readonly string[] | undefined) {}
+  /**
+   * @param tags tags the value will carry; `undefined` when only the value itself tells
+   * @param trust generation of the bus link when the load began: in a later one, an invalidation of it may have
+   *   been missed, and newcomers do not join
+   */
+  constructor(
+    private readonly tags: readonly string[] | undefined,
+    readonly trust: number,
+  ) {}
 
   /** The answer for the caller who caused the load. */
   get forStarter(): Promise<CachedValue> {

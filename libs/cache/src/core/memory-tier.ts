@@ -1,180 +1,154 @@
-import type { Clock, TenantId } from '@sparkle/contracts';
-import { LRUCache } from 'lru-cache';
+import type { Clock, Random, TenantId } from '@sparkle/contracts';
 import type { CacheScope } from './cache-scope.js';
-import type { CachedValue } from './cached-value.js';
-import type { Flight } from './flight.js';
+import { HeaviestFirst } from './memory/heaviest-first.js';
+import { HeldEntry, type MemoryEntry } from './memory/held-entry.js';
+import type { HashSeed } from './memory/key-hash.js';
+import {
+  exceeded,
+  type Measure,
+  type MemoryAmount,
+  type MemoryBounds,
+  scarcest,
+} from './memory/memory-bounds.js';
+import { InvalidationWatch, ScopeState } from './memory/scope-state.js';
+import { TenantShare } from './memory/tenant-share.js';
 
-/** A tag in this process. Entries remember its version; raising the version invalidates them all at once. */
-interface TagMark {
-  version: number;
-  /** Entries in memory that carry the tag. The mark is dropped with the last. */
-  holders: number;
-}
+export type { HeldEntry, MemoryEntry } from './memory/held-entry.js';
+export type { InvalidationWatch, ScopeState } from './memory/scope-state.js';
 
-/** An entry of the first tier. Times are on the monotonic clock. */
-export interface MemoryEntry {
-  readonly value: CachedValue;
-  readonly sequence: number;
-  readonly loadMs: number;
-  /** Until then the first tier answers without asking anyone. */
-  readonly confirmedUntil: number;
-  /** Until then the value is fresh. */
-  readonly freshUntil: number;
-  /** Until then it may be served stale. */
-  readonly goneAt: number;
-  /** From then on early refresh is worth a dice roll. */
-  readonly earlyFrom: number;
-  /** Generation of the bus link under which it was put here; see `BusLink`. */
-  readonly trust: number;
-  readonly tags: readonly string[];
-}
-
-interface HeldEntry {
-  readonly entry: MemoryEntry;
-  readonly scope: ScopeState;
-  readonly generation: number;
-  readonly marks: readonly TagMark[];
-  readonly versions: readonly number[];
-}
-
-/**
- * Notes the invalidations that arrive while a value is on its way, so that a value read before an invalidation
- * is not put into memory after it.
- */
-export class InvalidationWatch {
-  private all = false;
-  private readonly keys = new Set<string>();
-  private readonly tags = new Set<string>();
-
-  constructor(private readonly watches: Set<InvalidationWatch>) {
-    watches.add(this);
-  }
-
-  noteAll(): void {
-    this.all = true;
-  }
-
-  noteKey(key: string): void {
-    this.keys.add(key);
-  }
-
-  noteTag(tag: string): void {
-    this.tags.add(tag);
-  }
-
-  allows(key: string, tags: readonly string[]): boolean {
-    return !this.all && !this.keys.has(key) && !tags.some((tag) => this.tags.has(tag));
-  }
-
-  close(): void {
-    this.watches.delete(this);
-  }
-}
-
-/** What this process knows of one tenant's namespace. */
-export interface ScopeState extends CacheScope {
-  readonly id: string;
-  generation: number;
-  /** Set when the tier has forgotten the scope; its entries are gone and it is looked up anew. */
-  retired: boolean;
-  readonly tags: Map<string, TagMark>;
-  readonly watches: Set<InvalidationWatch>;
-  /** Loads in progress, by key. */
-  readonly flights: Map<string, Flight>;
-}
-
-export interface MemoryTierOptions {
-  readonly maxEntries: number;
-  readonly maxBytes: number;
-  /** Scopes kept track of; the least used one is forgotten with its entries. */
+export interface MemoryTierOptions extends MemoryBounds {
+  /** Scopes kept track of; one not used lately is forgotten with its entries. */
   readonly maxScopes: number;
 }
 
+/** Hits of watched entries that are shown to the shadows together. */
+const HIT_BUFFER = 256;
+/** Cleared entries removed along with each new entry, and at once when a scope is cleared. */
+const RECLAIMED_PER_PUT = 16;
+const RECLAIMED_PER_CLEAR = 1_000;
+
 /**
- * The first tier: entries of this process, bounded by number and bytes, least recently used out first.
- * Invalidating a tag, namespace or tenant costs the same however many entries it concerns: versions are raised,
- * and outdated entries are dropped when met.
+ * The first tier: entries of this process, bounded by number and by bytes over all tenants.
+ *
+ * - **Fair shares.** What has to leave comes from the tenant that has most of whatever ran out (max-min
+ *   fairness), so a tenant within its fair share, the bound divided by the number of tenants with entries, loses
+ *   nothing to another. Beyond a small window, only a tenant that would have hit more with more room takes some
+ *   from others, until it holds as much as they do.
+ * - **Scan resistance.** Within a tenant's share the entries asked for least leave first; see `TenantShare`.
+ * - **Invalidating** a tag, namespace or tenant costs the same however many entries it concerns: tags have
+ *   versions, a cleared scope gets a new map, and what became outdated is removed bit by bit.
+ *
+ * Misses are counted only once the tier is half full: until then nothing competes for room.
  */
-export class MemoryTier {
-  private readonly held: LRUCache<string, HeldEntry>;
-  private readonly scopes: LRUCache<string, ScopeState>;
-  private readonly scopesOfTenant = new Map<string, Set<ScopeState>>();
+export class MemoryTier implements MemoryAmount {
+  private readonly tenants = new Map<TenantId, Map<string, ScopeState>>();
+  private readonly shares = new Map<TenantId, TenantShare>();
+  /** Counts the scopes made: a coarse time for telling which scopes are in use. */
+  epoch = 0;
+  /** Every scope, in the order of `placedIn`, which is brought up to date when a scope is to be forgotten. */
+  private readonly scopes = new Set<ScopeState>();
+  private readonly heaviest = {
+    entries: new HeaviestFirst<TenantShare>((share) => share.entries),
+    bytes: new HeaviestFirst<TenantShare>((share) => share.bytes),
+  };
+  private readonly watchedHits: HeldEntry[] = [];
+  /** What is left of cleared scopes. */
+  private readonly cleared: Iterator<HeldEntry>[] = [];
+  private readonly seed: HashSeed;
+  private competing = false;
+  private heldEntries = 0;
+  private heldBytes = 0;
 
   constructor(
-    options: MemoryTierOptions,
+    private readonly options: MemoryTierOptions,
     private readonly clock: Clock,
+    random: Random,
     private readonly onEvicted: (scope: CacheScope) => void,
   ) {
-    this.held = new LRUCache({
-      max: options.maxEntries,
-      maxSize: options.maxBytes,
-      maxEntrySize: options.maxBytes,
-      dispose: (held, _id, reason) => {
-        releaseTags(held);
-        if (reason === 'evict') this.onEvicted(held.scope);
-      },
-    });
-    this.scopes = new LRUCache({ max: options.maxScopes, dispose: (state) => this.forget(state) });
+    this.seed = { low: random.next() * 2 ** 32, high: random.next() * 2 ** 32 };
   }
 
   get entries(): number {
-    return this.held.size;
+    return this.heldEntries;
   }
 
   get bytes(): number {
-    return this.held.calculatedSize;
+    return this.heldBytes;
   }
 
   /** The scope's state if this process has used it. */
   known(scope: CacheScope): ScopeState | undefined {
-    return this.scopes.peek(scopeId(scope));
+    return this.tenants.get(scope?.tenantId)?.get(scope.namespace);
   }
 
-  scope({ tenantId, namespace }: CacheScope): ScopeState {
-    const id = scopeId({ tenantId, namespace });
-    const known = this.scopes.get(id);
-    if (known) return known;
-    const state: ScopeState = {
-      tenantId,
-      namespace,
-      id,
-      generation: 0,
-      retired: false,
-      tags: new Map(),
-      watches: new Set(),
-      flights: new Map(),
-    };
-    this.scopes.set(id, state);
-    const siblings = this.scopesOfTenant.get(tenantId);
-    if (siblings) siblings.add(state);
-    else this.scopesOfTenant.set(tenantId, new Set([state]));
+  scope(scope: CacheScope): ScopeState {
+    const known = this.known(scope);
+    if (known) {
+      known.usedIn = this.epoch;
+      return known;
+    }
+    let namespaces = this.tenants.get(scope.tenantId);
+    if (!namespaces) {
+      namespaces = new Map();
+      this.tenants.set(scope.tenantId, namespaces);
+    }
+    let share = this.shares.get(scope.tenantId);
+    if (!share) {
+      share = new TenantShare(this.seed);
+      this.shares.set(scope.tenantId, share);
+    }
+    const state = new ScopeState(scope, share, ++this.epoch);
+    state.usedIn = state.placedIn = this.epoch;
+    namespaces.set(scope.namespace, state);
+    this.scopes.add(state);
+    if (this.scopes.size > this.options.maxScopes) this.forgetOne();
     return state;
   }
 
   /** An entry that is valid as far as this process knows, fresh or stale. */
-  lookup(scope: ScopeState, key: string, now: number, quietly = false): MemoryEntry | undefined {
-    const id = entryId(scope, key);
-    const held = quietly ? this.held.peek(id) : this.held.get(id);
+  lookup(scope: ScopeState, key: string, now: number, quietly = false): HeldEntry | undefined {
+    const held = scope.entries.get(key);
     if (held === undefined) return undefined;
-    if (now < held.entry.goneAt && isCurrent(held, scope)) return held.entry;
-    if (!quietly) this.held.delete(id);
+    if (now < held.goneAt && !held.isOutdated) {
+      if (!quietly) this.noteHit(held);
+      return held;
+    }
+    if (!quietly) this.drop(held);
     return undefined;
   }
 
+  /** Counts a hit of an entry for what to keep. */
+  noteHit(held: HeldEntry): void {
+    held.pendingHits++;
+    if (!this.competing) return;
+    const { share } = held.scope;
+    share.recordHit(held);
+    if (!share.watches(held)) return;
+    this.watchedHits.push(held);
+    if (this.watchedHits.length === HIT_BUFFER) this.showHits();
+  }
+
   put(scope: ScopeState, key: string, entry: MemoryEntry): void {
-    const lifetimeMs = entry.goneAt - this.clock.monotonic();
-    if (lifetimeMs <= 0) return;
-    const marks = entry.tags.map((tag) => holdTag(scope, tag));
-    const held: HeldEntry = {
-      entry,
-      scope,
-      generation: scope.generation,
-      marks,
-      versions: marks.map((mark) => mark.version),
-    };
-    const size = entry.value.bytes + 2 * key.length;
-    this.held.set(entryId(scope, key), held, { size });
-    if (this.held.peek(entryId(scope, key)) !== held) releaseTags(held);
+    if (entry.goneAt <= this.clock.monotonic()) return;
+    this.reclaim(RECLAIMED_PER_PUT);
+    const held = new HeldEntry(scope, key, entry);
+    const replaced = scope.entries.get(key);
+    if (held.bytes > this.options.maxBytes) {
+      held.releaseTags();
+      if (replaced) this.drop(replaced);
+      return;
+    }
+    const { share } = scope;
+    share.add(held, replaced);
+    scope.entries.set(key, held);
+    replaced?.releaseTags();
+    this.account(share, replaced ? 0 : 1, held.bytes - (replaced?.bytes ?? 0));
+    if (this.competing && !replaced) {
+      this.showHits();
+      const measure = scarcest(this, this.options);
+      share.recordMiss(held, measure, this.entitlement(share, measure), this.clock.monotonic());
+    }
+    this.makeRoom(share);
   }
 
   watch(scope: ScopeState): InvalidationWatch {
@@ -184,7 +158,8 @@ export class MemoryTier {
   /** Drops entries; loads in progress go on for those who wait, and newcomers start afresh. */
   invalidateKeys(scope: ScopeState, keys: readonly string[]): void {
     for (const key of keys) {
-      this.held.delete(entryId(scope, key));
+      const held = scope.entries.get(key);
+      if (held) this.drop(held);
       scope.flights.delete(key);
       for (const watch of scope.watches) watch.noteKey(key);
     }
@@ -200,56 +175,127 @@ export class MemoryTier {
   }
 
   clear(tenantId: TenantId, namespace?: string): void {
-    for (const state of this.scopesOfTenant.get(tenantId) ?? []) {
+    for (const state of this.tenants.get(tenantId)?.values() ?? []) {
       if (namespace !== undefined && state.namespace !== namespace) continue;
-      state.generation++;
       state.flights.clear();
-      for (const watch of state.watches) watch.noteAll();
+      this.empty(state);
+    }
+    this.reclaim(RECLAIMED_PER_CLEAR);
+  }
+
+  private empty(state: ScopeState): void {
+    for (const watch of state.watches) watch.noteAll();
+    if (state.entries.size === 0) return;
+    this.cleared.push(state.entries.values());
+    state.entries = new Map();
+  }
+
+  /** Forgets the scope that was not used for longest. */
+  private forgetOne(): void {
+    for (const state of this.scopes) {
+      this.scopes.delete(state);
+      if (state.usedIn > state.placedIn) {
+        state.placedIn = state.usedIn;
+        this.scopes.add(state);
+        continue;
+      }
+      state.retired = true;
+      this.empty(state);
+      const namespaces = this.tenants.get(state.tenantId);
+      namespaces?.delete(state.namespace);
+      if (namespaces?.size === 0) {
+        this.tenants.delete(state.tenantId);
+        this.shares.delete(state.tenantId);
+      }
+      this.reclaim(RECLAIMED_PER_CLEAR);
+      return;
     }
   }
 
-  private forget(state: ScopeState): void {
-    state.generation++;
-    state.retired = true;
-    for (const watch of state.watches) watch.noteAll();
-    const siblings = this.scopesOfTenant.get(state.tenantId);
-    siblings?.delete(state);
-    if (siblings?.size === 0) this.scopesOfTenant.delete(state.tenantId);
+  private showHits(): void {
+    const now = this.clock.monotonic();
+    const measure = scarcest(this, this.options);
+    for (const held of this.watchedHits) {
+      if (held.list === undefined) continue;
+      const { share } = held.scope;
+      share.show(held, true, measure, this.entitlement(share, measure), now);
+    }
+    this.watchedHits.length = 0;
   }
-}
 
-function scopeId({ tenantId, namespace }: CacheScope): string {
-  return `${tenantId}\0${namespace}`;
-}
-
-function entryId(scope: ScopeState, key: string): string {
-  return `${scope.id}\0${key}`;
-}
-
-function isCurrent(held: HeldEntry, scope: ScopeState): boolean {
-  if (held.scope !== scope || held.generation !== scope.generation) return false;
-  const { marks, versions } = held;
-  for (let index = 0; index < marks.length; index++)
-    if (marks[index]?.version !== versions[index]) return false;
-  return true;
-}
-
-function holdTag(scope: ScopeState, tag: string): TagMark {
-  let mark = scope.tags.get(tag);
-  if (!mark) {
-    mark = { version: 0, holders: 0 };
-    scope.tags.set(tag, mark);
+  /** Evicts until the bounds hold again, and settles which of a tenant's newcomers stay. */
+  private makeRoom(share: TenantShare): void {
+    const now = this.clock.monotonic();
+    for (let short = exceeded(this, this.options); short; short = exceeded(this, this.options)) {
+      if (this.reclaim(1)) continue;
+      const giver = this.heaviest[short].heaviest!;
+      const candidate = share.candidate(short, this.entitlement(share, short));
+      let leaving: HeldEntry | undefined;
+      if (giver === share || (candidate && !share.wantsRoom)) leaving = share.weakest(candidate, short, now);
+      else {
+        if (candidate) share.accept(candidate);
+        leaving = giver.weakest(giver.candidate(short, giver[short]), short, now);
+      }
+      if (!leaving) return;
+      this.remove(leaving);
+      this.onEvicted(leaving.scope);
+    }
+    const measure = scarcest(this, this.options);
+    const entitlement = this.entitlement(share, measure);
+    for (let next = share.candidate(measure, entitlement); next; next = share.candidate(measure, entitlement))
+      share.accept(next);
   }
-  mark.holders++;
-  return mark;
-}
 
-function releaseTags({ scope, entry, marks }: HeldEntry): void {
-  for (let index = 0; index < marks.length; index++) {
-    const mark = marks[index];
-    const tag = entry.tags[index];
-    if (!mark || tag === undefined) continue;
-    mark.holders--;
-    if (mark.holders === 0 && scope.tags.get(tag) === mark) scope.tags.delete(tag);
+  /**
+   * How much a tenant may hold if it has use for it: its fair share at least, and as much as would make it and
+   * the heaviest tenant equal.
+   */
+  private entitlement(share: TenantShare, measure: Measure): number {
+    const { heaviest, size } = this.heaviest[measure];
+    const bound = measure === 'bytes' ? this.options.maxBytes : this.options.maxEntries;
+    return Math.max(bound / Math.max(1, size), (share[measure] + (heaviest?.[measure] ?? 0)) / 2);
+  }
+
+  /** Takes out an entry that expired or was invalidated. */
+  private drop(held: HeldEntry): void {
+    held.scope.share.forget(held);
+    this.remove(held);
+  }
+
+  private remove(held: HeldEntry): void {
+    if (held.list === undefined) return;
+    held.list.remove(held);
+    held.releaseTags();
+    const { scope, key } = held;
+    if (scope.entries.get(key) === held) scope.entries.delete(key);
+    this.account(scope.share, -1, -held.bytes);
+  }
+
+  /** Removes up to `count` cleared entries. False when there were none. */
+  private reclaim(count: number): boolean {
+    let removed = 0;
+    for (let rest = this.cleared[0]; rest && removed < count; rest = this.cleared[0]) {
+      const next = rest.next();
+      if (next.done) this.cleared.shift();
+      else if (next.value.list) {
+        this.drop(next.value);
+        removed++;
+      }
+    }
+    return removed > 0;
+  }
+
+  private account(share: TenantShare, entries: number, bytes: number): void {
+    this.heldEntries += entries;
+    this.heldBytes += bytes;
+    const { maxEntries, maxBytes } = this.options;
+    this.competing = 2 * this.heldEntries > maxEntries || 2 * this.heldBytes > maxBytes;
+    if (share.entries === 0) {
+      this.heaviest.entries.remove(share);
+      this.heaviest.bytes.remove(share);
+    } else {
+      this.heaviest.entries.update(share);
+      this.heaviest.bytes.update(share);
+    }
   }
 }

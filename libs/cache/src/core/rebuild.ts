@@ -1,5 +1,6 @@
 import { LoaderFailedElsewhereError, LoaderTimeoutError } from '../errors.js';
 import type { EntryToWrite, LeaseOutcome, StoredEntry } from '../ports/cache-store.port.js';
+import type { BusMessage } from '../ports/invalidation-bus.port.js';
 import type { Loader, ResolvedCall } from './cache-call.js';
 import { type Adoption, adopt, type CacheParts, decodeEntry, publishEvent } from './cache-parts.js';
 import { encodeSegment } from './cache-scope.js';
@@ -27,7 +28,7 @@ export class Rebuild {
   private readonly storeKey: string;
   private readonly deadline: number;
   /** The tenant's version counter when this call began: later failures concern it too. */
-  private since = 0;
+  private since: number | undefined = 0;
   private newerThan = NOTHING_NEWER;
   private lease: number | undefined;
   /** Set when the second tier is out of reach: this load neither waits for it again nor writes to it. */
@@ -42,7 +43,7 @@ export class Rebuild {
     readonly key: string,
     private readonly call: ResolvedCall,
   ) {
-    this.flight = new Flight(call.knownTags);
+    this.flight = new Flight(call.knownTags, parts.link.generation);
     scope.flights.set(key, this.flight);
     this.adoption = {
       scope,
@@ -58,7 +59,8 @@ export class Rebuild {
   /** The whole way. Never rejects; the flight tells. */
   async run(loader: Loader<unknown>): Promise<void> {
     await this.guarded(async () => {
-      if (await this.consult()) return;
+      if (this.parts.gateway.expectsMiss(this.scope)) this.since = undefined;
+      else if (await this.consult()) return;
       await this.contendAndLoad(loader);
     });
   }
@@ -117,33 +119,17 @@ export class Rebuild {
 
   /** Tries to take the lease once. */
   async contend(): Promise<Contention> {
-    const { scope, storeKey, call } = this;
     if (this.alone) return 'load';
-    let outcome: LeaseOutcome;
+    const started = this.parts.clock.monotonic();
     try {
-      outcome = await this.acquire();
+      const outcome = await this.acquire();
+      return await this.accept(outcome, this.parts.clock.monotonic() - started);
     } catch {
-      publishEvent(scope, 'l2', 'error');
-      return 'load';
-    }
-    switch (outcome.kind) {
-      case 'leased':
-        this.lease = outcome.token;
-        return 'load';
-      case 'failed':
-        this.fail(new LoaderFailedElsewhereError(outcome.reason));
-        return 'done';
-      case 'busy':
-        if (!this.stale) return { busyForMs: outcome.remainingMs };
-        publishEvent(scope, 'l2', 'stale');
-        this.land(this.stale.value);
-        return 'done';
-      case 'hit': {
-        if (this.offer(outcome.entry)) return 'done';
-        // Unreadable: only removing it lets anyone rebuild.
-        await this.parts.gateway.call(scope.tenantId, (store) => store.remove(scope, [storeKey]));
-        return { busyForMs: Math.min(10, call.leaseMs) };
-      }
+      const durationMs = this.parts.clock.monotonic() - started;
+      publishEvent(this.scope, 'l2', 'error', { durationMs });
+      if (this.since !== undefined) return 'load';
+      this.alone = true;
+      return this.fallBackToMemory() ? 'done' : 'load';
     }
   }
 
@@ -172,14 +158,45 @@ export class Rebuild {
 
   private acquire() {
     const { scope, storeKey, call, since, newerThan } = this;
-    return this.parts.gateway.call(scope.tenantId, (store) =>
-      store.acquireLease(scope, storeKey, {
-        leaseMs: call.leaseMs,
-        tags: call.knownTags ?? [],
-        since,
-        newerThan,
-      }),
-    );
+    const tags = call.knownTags ?? [];
+    return this.parts.gateway.acquireLease(scope, storeKey, {
+      leaseMs: call.leaseMs,
+      tags,
+      since,
+      newerThan,
+    });
+  }
+
+  private async accept(outcome: LeaseOutcome<string>, durationMs: number): Promise<Contention> {
+    const { scope, storeKey, call, parts } = this;
+    switch (outcome.kind) {
+      case 'leased':
+        this.lease = outcome.token;
+        this.noteMiss(outcome.stale, durationMs);
+        return 'load';
+      case 'failed':
+        this.fail(new LoaderFailedElsewhereError(outcome.reason));
+        return 'done';
+      case 'busy':
+        this.noteMiss(outcome.stale, durationMs);
+        this.since ??= outcome.sequence;
+        if (!this.stale) return { busyForMs: outcome.remainingMs };
+        publishEvent(scope, 'l2', 'stale');
+        this.land(this.stale.value);
+        return 'done';
+      case 'hit':
+        if (outcome.entry && this.offer(outcome.entry, durationMs)) return 'done';
+        // Only removing it lets anyone rebuild.
+        await parts.gateway.call(scope.tenantId, (store) => store.remove(scope, [storeKey]));
+        return { busyForMs: Math.min(10, call.leaseMs) };
+    }
+  }
+
+  /** What a first look would have found, when asking for the lease was the first look. */
+  private noteMiss(stale: StoredEntry | undefined, durationMs: number): void {
+    if (this.since !== undefined) return;
+    if (stale) this.offer(stale);
+    else publishEvent(this.scope, 'l2', 'miss', { durationMs });
   }
 
   /** Lands on a fresh entry; remembers a stale one. */
@@ -279,10 +296,11 @@ export class Rebuild {
     const { parts, scope, storeKey, lease } = this;
     if (lease === undefined) return 0;
     try {
-      const outcome = await parts.gateway.call(scope.tenantId, (store) =>
-        store.write(scope, storeKey, entry, lease),
-      );
-      this.announceEnd();
+      const outcome = await parts.gateway.write(scope, storeKey, entry, {
+        token: lease,
+        announcing: this.end(),
+      });
+      this.wakeOwn();
       if (outcome.kind === 'overtaken') {
         publishEvent(scope, 'l2', 'rejected');
         return undefined;
@@ -300,21 +318,23 @@ export class Rebuild {
     if (lease === undefined) return;
     const failure = error === undefined ? undefined : { reason: reasonOf(error), keepMs: call.leaseMs };
     try {
-      await parts.gateway.call(scope.tenantId, (store) =>
-        store.releaseLease(scope, storeKey, lease, failure),
-      );
-      this.announceEnd();
+      await parts.gateway.releaseLease(scope, storeKey, lease, this.end(), failure);
+      this.wakeOwn();
     } catch {
       // The lease runs out by itself.
       publishEvent(scope, 'l2', 'error');
     }
   }
 
-  private announceEnd(): void {
-    const { tenantId, namespace, id } = this.scope;
-    // A load that came after an invalidation may be waiting for this one in the same process.
-    this.parts.wakeUps.wake(`${id}\0${this.key}`);
-    this.parts.link.publish({ kind: 'settled', tenantId, namespace, key: this.key }).catch(() => undefined);
+  /** What the other processes are told when this rebuild ends. */
+  private end(): BusMessage {
+    const { tenantId, namespace } = this.scope;
+    return { kind: 'settled', tenantId, namespace, key: this.key };
+  }
+
+  /** A load that came after an invalidation may be waiting for this one in the same process. */
+  private wakeOwn(): void {
+    this.parts.wakeUps.wake(`${this.scope.id}\0${this.key}`);
   }
 
   /** Renews the lease at half its life while the loader runs, so that a long load is not taken for a dead one. */

@@ -189,7 +189,11 @@ export function deepFreeze(value: unknown): boolean {
     if (prototype !== Object.prototype && prototype !== null) return false;
   }
   let safe = true;
-  for (const item of Object.values(value)) if (!deepFreeze(item)) safe = false;
+  // Neither kind inherits anything enumerable.
+  for (const key in value) {
+    const item = (value as Record<string, unknown>)[key];
+    if (typeof item === 'object' && item !== null && !deepFreeze(item)) safe = false;
+  }
   Object.freeze(value);
   return safe;
 }

@@ -1,22 +1,25 @@
 -- Invalidates every entry of a namespace or of a tenant.
 --
--- KEYS[1]  version counter of the tenant (hash: n counter, i last invalidation, c last clearing)
+-- KEYS[1]  counter of the tenant
 -- KEYS[2]  mark of the namespace; for a tenant, KEYS[1] again
 -- ARGV[1]  milliseconds to keep a counter that has to be made anew
 -- ARGV[2]  'namespace' or 'tenant'
+-- ARGV[3]  channel for the news, or ''
+-- ARGV[4]  the news
 -- Returns  number of the invalidation
 
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  local time = redis.call('TIME')
-  local start = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
-  redis.call('HSET', KEYS[1], 'n', start, 'c', start)
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
-local number = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
-redis.call('HSET', KEYS[1], 'i', number)
+-- @include versions
+-- @include announce
+
+local values = redis.call('MGET', KEYS[1], KEYS[2])
+local counter = parse_counter(values[1]) or new_counter()
+counter.n = counter.n + 1
+counter.i = counter.n
 if ARGV[2] == 'tenant' then
-  redis.call('HSET', KEYS[1], 'c', number)
-else
-  redis.call('SET', KEYS[2], number, 'XX', 'KEEPTTL')
+  counter.c = counter.n
+elseif parse_mark(values[2]) then
+  redis.call('SET', KEYS[2], digits(counter.n), 'KEEPTTL')
 end
-return number
+write_counter(KEYS[1], counter, ARGV[1])
+announce(ARGV[3], ARGV[4])
+return digits(counter.n)

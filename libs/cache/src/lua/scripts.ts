@@ -1,125 +1,112 @@
-import { z } from 'zod';
-import { CacheStoreError } from '../errors.js';
-import type { LeaseOutcome, StoredEntry, StoreReading, WriteOutcome } from '../ports/cache-store.port.js';
+import type { LeaseOutcome, WriteOutcome } from '../ports/cache-store.port.js';
+import { parseStoredEntry } from './entry-format.js';
 import { defineScript } from './redis-script.js';
 
-const safeInteger = z.coerce.number().int().nonnegative();
-const HEADER = /^(\d+) (\d+) (\d+) (\d+) ([01])((?: [rh]\.[^ ]+)*)$/;
+/** A reply's item as text, if it is a bulk string. */
+const textOf = (item: unknown) => (Buffer.isBuffer(item) ? item.toString() : undefined);
 
-function parser<Schema extends z.ZodType>(name: string, schema: Schema) {
-  return (reply: unknown): z.output<Schema> => {
-    const parsed = schema.safeParse(reply);
-    if (parsed.success) return parsed.data;
-    throw new CacheStoreError(`Script ${name} gave an unexpected reply.`);
-  };
+/** A reply's item as a number of a counter. */
+function numberOf(item: unknown): number | undefined {
+  const number = Number(textOf(item));
+  return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
-function parseEntry(text: string, goneMs: number): StoredEntry {
-  const end = text.indexOf('\n');
-  const header = HEADER.exec(text.slice(0, end));
-  if (end < 0 || !header) throw new CacheStoreError('A stored entry has an unexpected form.');
-  const [, sequence, , graceMs, loadMs, negative, tags = ''] = header;
-  return {
-    payload: text.slice(end + 1),
-    sequence: Number(sequence),
-    goneMs,
-    freshMs: goneMs - Number(graceMs),
-    loadMs: Number(loadMs),
-    negative: negative === '1',
-    tags: tags.split(' ').filter(Boolean),
+const flagOf = (reply: unknown) => (reply === 0 || reply === 1 ? reply === 1 : undefined);
+
+/** KEYS: any of the tenant's. The server's time, milliseconds. */
+export const readTime = defineScript<[], number>('read-time-1', (reply) =>
+  typeof reply === 'number' ? reply : undefined,
+);
+
+function parseLeaseReply(reply: unknown): LeaseOutcome | undefined {
+  if (!Array.isArray(reply)) return undefined;
+  const items: readonly unknown[] = reply;
+  const entryAt = (index: number) => {
+    const text = items[index];
+    const now = items[index + 1];
+    return Buffer.isBuffer(text) && typeof now === 'number' ? parseStoredEntry(text, now) : undefined;
   };
+  switch (textOf(items[0])) {
+    case 'hit':
+      return { kind: 'hit', entry: entryAt(1) };
+    case 'failed': {
+      const reason = textOf(items[1]);
+      return reason === undefined ? undefined : { kind: 'failed', reason };
+    }
+    case 'busy': {
+      const [, remainingMs, counter] = items;
+      const sequence = numberOf(counter);
+      if (typeof remainingMs !== 'number' || sequence === undefined) return undefined;
+      return { kind: 'busy', remainingMs: Math.max(0, remainingMs), sequence, stale: entryAt(3) };
+    }
+    case 'leased': {
+      const token = numberOf(items[1]);
+      return token === undefined ? undefined : { kind: 'leased', token, stale: entryAt(2) };
+    }
+    default:
+      return undefined;
+  }
 }
+
+/** KEYS: counter, namespace mark, entry, lease. Arguments: lease ms, since or '', newer than, tags… */
+export const acquireLease = defineScript<[number, number | '', number, ...string[]], LeaseOutcome>(
+  'acquire-lease-4',
+  parseLeaseReply,
+);
+
+/** KEYS: counter, namespace mark, lease. Arguments: token, lease ms. */
+export const renewLease = defineScript<[number, number], boolean>('renew-lease-3', flagOf);
+
+/** KEYS: counter, lease. Arguments: token, ms to keep a failure (0: none), its reason, channel, news. */
+export const releaseLease = defineScript<[number, number, string, string, string], boolean>(
+  'release-lease-2',
+  flagOf,
+);
 
 /**
- * KEYS: versions, namespace mark, entries…
- *
- * Parsed by hand: this is the path of every hit of the second tier, where a schema costs more than the call.
+ * KEYS: counter, namespace mark, entry, lease, detached payload. Arguments: token or '', ttl, grace, load ms,
+ * negative, form, payload, channel, news, tags…
  */
-export const readEntries = defineScript<[], StoreReading>('read-entries-n', (reply) => {
-  const unexpected = () => new CacheStoreError('Script read-entries-n gave an unexpected reply.');
-  if (!Array.isArray(reply) || reply.length % 2 === 0) throw unexpected();
-  const fields: readonly unknown[] = reply;
-  const sequence = Number(fields[0]);
-  if (!Number.isSafeInteger(sequence)) throw unexpected();
-  const entries: (StoredEntry | undefined)[] = [];
-  for (let index = 1; index < fields.length; index += 2) {
-    const text = fields[index];
-    const goneMs = fields[index + 1];
-    if (typeof text !== 'string' || typeof goneMs !== 'number') throw unexpected();
-    entries.push(text !== '' && goneMs > 0 ? parseEntry(text, goneMs) : undefined);
-  }
-  return { sequence, entries };
-});
-
-const leaseReply = z.union([
-  z.tuple([z.literal('hit'), z.string(), z.number()]),
-  z.tuple([z.literal('failed'), z.string()]),
-  z.tuple([z.literal('busy'), z.number()]),
-  z.tuple([z.literal('leased'), safeInteger]),
-]);
-
-/** KEYS: versions, namespace mark, entry, lease. Arguments: lease ms, since, newer than, tags… */
-export const acquireLease = defineScript<[number, number, number, ...string[]], LeaseOutcome>(
-  'acquire-lease-4',
-  (reply) => {
-    const parsed = parser('acquire-lease-4', leaseReply)(reply);
-    switch (parsed[0]) {
-      case 'hit':
-        return { kind: 'hit', entry: parseEntry(parsed[1], parsed[2]) };
-      case 'failed':
-        return { kind: 'failed', reason: parsed[1] };
-      case 'busy':
-        return { kind: 'busy', remainingMs: Math.max(0, parsed[1]) };
-      case 'leased':
-        return { kind: 'leased', token: parsed[1] };
-    }
-  },
-);
-
-const flag = z.union([z.literal(0), z.literal(1)]);
-
-/** KEYS: versions, namespace mark, lease. Arguments: token, lease ms. */
-export const renewLease = defineScript<[number, number], boolean>(
-  'renew-lease-3',
-  (reply) => parser('renew-lease-3', flag)(reply) === 1,
-);
-
-/** KEYS: versions, lease. Arguments: token, ms to keep a failure (0: none), its reason. */
-export const releaseLease = defineScript<[number, number, string], boolean>(
-  'release-lease-2',
-  (reply) => parser('release-lease-2', flag)(reply) === 1,
-);
-
-const writeReply = z.union([z.tuple([z.literal('written'), safeInteger]), z.tuple([z.literal('overtaken')])]);
-
-/** KEYS: versions, namespace mark, entry, lease. Arguments: token or '', ttl, grace, load ms, negative, payload, tags… */
 export const writeEntry = defineScript<
-  [number | '', number, number, number, 0 | 1, string, ...string[]],
+  [number | '', number, number, number, 0 | 1, string, string | Buffer, string, string, ...string[]],
   WriteOutcome
->('write-entry-4', (reply) => {
-  const parsed = parser('write-entry-4', writeReply)(reply);
-  return parsed[0] === 'written' ? { kind: 'written', sequence: parsed[1] } : { kind: 'overtaken' };
+>('write-entry-5', (reply) => {
+  if (!Array.isArray(reply)) return undefined;
+  const items: readonly unknown[] = reply;
+  const kind = textOf(items[0]);
+  if (kind === 'overtaken') return { kind };
+  const sequence = numberOf(items[1]);
+  return kind === 'written' && sequence !== undefined ? { kind, sequence } : undefined;
 });
 
-/** KEYS: versions, namespace mark. Arguments: ms to keep a new counter, tags… */
-export const invalidateTags = defineScript<[number, ...string[]], number>(
-  'invalidate-tags-2',
-  parser('invalidate-tags-2', safeInteger),
+/** KEYS: entries, leases, detached payloads. Arguments: channel, news. */
+export const removeEntries = defineScript<[string, string], number>('remove-entries-n', (reply) =>
+  typeof reply === 'number' ? reply : undefined,
 );
 
-/** KEYS: versions, namespace mark (for a tenant: versions again). Arguments: ms to keep a new counter, which. */
-export const clearScope = defineScript<[number, 'namespace' | 'tenant'], number>(
+/** KEYS: counter, namespace mark. Arguments: ms to keep a new counter, channel, news, tags… */
+export const invalidateTags = defineScript<[number, string, string, ...string[]], number>(
+  'invalidate-tags-2',
+  numberOf,
+);
+
+/**
+ * KEYS: counter, namespace mark (for a tenant: counter again). Arguments: ms to keep a new counter, which,
+ * channel, news.
+ */
+export const clearScope = defineScript<[number, 'namespace' | 'tenant', string, string], number>(
   'clear-scope-2',
-  parser('clear-scope-2', safeInteger),
+  numberOf,
 );
 
 /** Every script, for tests that check files against descriptors. */
 export const scripts = {
-  readEntries,
+  readTime,
   acquireLease,
   renewLease,
   releaseLease,
   writeEntry,
+  removeEntries,
   invalidateTags,
   clearScope,
 } as const;

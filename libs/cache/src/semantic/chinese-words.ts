@@ -14,6 +14,13 @@ export const CHINESE_NOT_NEGATING =
 
 export const CHINESE_NEGATION = /没有|不|没|非|未|无|别|勿|莫|禁止|避免|防止|除了/gu;
 
+/** "One" with a measure word says no more than "a". Whoever counts writes another numeral. */
+export const CHINESE_ARTICLE =
+  /(?<![第每同某哪这那任另唯进一下有])一[个名位只条头匹辆架把张座块本支家](?![个名位只条头匹辆架把张座块本支家人半])/gu;
+
+/** Ways to say that something is going on. */
+export const CHINESE_PROGRESSIVE = /正在|正(?=[在于])/gu;
+
 const ANTONYMS = `
   增加 减少|增大 减小|上升 下降|提高 降低|升高 降低|优点 缺点|优势 劣势|好处 坏处|利 弊|有监督 无监督|监督 无监督|监督 非监督
   线性 非线性|最大 最小|最多 最少|最好 最差|最高 最低|最快 最慢|最长 最短|最早 最晚|最新 最旧|大于 小于|多于 少于|高于 低于

@@ -50,17 +50,115 @@ export const ENGLISH_POINTERS: ReadonlyMap<string, string> = new Map([
   ['their', 'their'],
 ]);
 
-/** Different words for one thing in questions. */
-export const ENGLISH_SYNONYMS: ReadonlyMap<string, string> = new Map([
-  ['benefit', 'advantage'],
-  ['pro', 'advantage'],
-  ['merit', 'advantage'],
-  ['drawback', 'disadvantage'],
-  ['con', 'disadvantage'],
-  ['demerit', 'disadvantage'],
-  ['downside', 'disadvantage'],
-  ['upside', 'advantage'],
-]);
+/** Different words for one thing, whatever the subject; each line begins with the one that stands for all. */
+const SYNONYMS = `
+  advantage benefit pro merit upside
+  disadvantage drawback con demerit downside
+  buy purchase
+  start begin commence
+  movie film
+  improve enhance
+  increase boost
+  reduce lessen
+  child kid
+  picture photo pic photograph
+  tv television
+  website site webpage
+  app application
+  ad advert advertisement
+  exam examination
+  math mathematics
+  government govt
+  university uni
+  phone smartphone cellphone
+  computer pc
+  internet web
+  error mistake
+  reason cause
+  effect impact
+  importance significance
+  important significant
+  goal aim objective
+  choose select pick
+  happen occur
+  fix repair
+  assist aid
+  company firm
+  doctor physician
+  lawyer attorney
+  job employment
+  rich wealthy
+  smart intelligent
+  easy simple
+  hard difficult tough
+  big large huge
+  bigger larger
+  biggest largest
+  quick fast rapid
+  fastest quickest
+  small tiny
+  funny hilarious
+  favorite fav favourite
+  dollar usd
+  euro eur
+  rupee rs inr
+  percent %
+  kilogram kg kilo
+  kilometer km
+  program programme
+  gray grey
+  father dad
+  mother mom mum
+  mean signify
+  usa us usacronym america
+  uk ukacronym britain
+  tip trick
+  answer reply
+  when while
+  learned learnt
+  scared afraid
+  dreamed dreamt
+  place location spot
+  type kind sort
+  story tale
+  trip journey
+  salary wage
+  illness disease sickness
+  earth world
+`;
+
+export const ENGLISH_SYNONYMS: ReadonlyMap<string, string> = new Map(
+  SYNONYMS.trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [first = '', ...others] = line.trim().split(' ');
+      return others.map((other) => [other, first] as const);
+    }),
+);
+
+export const ENGLISH_IRREGULAR_PLURALS: ReadonlyMap<string, string> = new Map(
+  'children/child men/man women/woman people/people feet/foot teeth/tooth mice/mouse geese/goose wives/wife knives/knife lives/life leaves/leaf halves/half wolves/wolf shelves/shelf thieves/thief loaves/loaf criteria/criterion phenomena/phenomenon analyses/analysis hypotheses/hypothesis crises/crisis theses/thesis matrices/matrix vertices/vertex indices/index'
+    .split(' ')
+    .map((pair) => pair.split('/') as [string, string]),
+);
+
+/** What is said in several words, in one. Applied in this order, to lower case. */
+export const ENGLISH_PHRASES: readonly (readonly [RegExp, string])[] = [
+  [/\bu\.? ?s\.?(?: ?a\.?)(?=\W|$)|\bu\.s\.?(?=\W|$)|\bunited states(?: of america)?\b/g, 'usa'],
+  [/\bu\.k\.?(?=\W|$)|\bunited kingdom\b|\bgreat britain\b/g, 'uk'],
+  [/\b(?:cell|mobile|smart) ?phone(s?)\b/g, 'phone$1'],
+  [/\bweb ?(?:site|page)(s?)\b/g, 'website$1'],
+  [/\bpros (?:and|&|or) cons\b/g, 'advantages and disadvantages'],
+  [/\bearn(ing)? (?=(?:\w+ )?money\b)/g, 'mak$1 '],
+  [/\bmak (?=(?:\w+ )?money\b)/g, 'make '],
+  [/\b(?:as well as|along with|together with)\b/g, 'and'],
+  [/\bin order to\b/g, 'to'],
+  [/\b(?:a lot of|lots of|plenty of)\b/g, 'much'],
+  [/\b(?:right now|at the moment|at present|nowadays|these days|as of now)\b/g, 'now'],
+  [/\b(?:per ?cent)\b/g, '%'],
+  [/\b(best|greatest|most|top|worst)\b(.*?) (?:of all times?|ever)(?=$|[?.,])/g, '$1$2'],
+  [/\bdue to\b/g, 'because of'],
+];
 
 const ANTONYMS = `
   increase decrease|advantage disadvantage|supervised unsupervised|raise lower|gain lose|gain loss|buy sell
@@ -68,7 +166,7 @@ const ANTONYMS = `
   accept refuse|add remove|insert delete|create delete|create destroy|install uninstall|import export
   encode decode|encrypt decrypt|compress decompress|push pull|send receive|upload download|login logout
   maximum minimum|max min|maximise minimise|maximize minimize|maximal minimal|most least|more less|more fewer
-  many few|best worst|better worse|good bad|right wrong|true false|correct incorrect|positive negative
+  many few|much little|much few|best worst|better worse|good bad|right wrong|true false|correct incorrect|positive negative
   high low|higher lower|highest lowest|large small|larger smaller|largest smallest|big small|bigger smaller
   biggest smallest|long short|longer shorter|longest shortest|fast slow|faster slower|fastest slowest|early late
   earlier later|first last|old new|older newer|oldest newest|old young|hot cold|warm cold|rich poor|strong weak
@@ -89,7 +187,8 @@ const ANTONYMS = `
 /** Words that exclude each other, both ways. */
 export const ENGLISH_ANTONYMS: ReadonlyMap<string, ReadonlySet<string>> = (() => {
   const opposites = new Map<string, Set<string>>();
-  const note = (word: string, opposite: string) => {
+  const note = (...pair: readonly [string, string]) => {
+    const [word, opposite] = pair.map((one) => ENGLISH_SYNONYMS.get(one) ?? one) as [string, string];
     const known = opposites.get(word) ?? new Set();
     known.add(opposite);
     opposites.set(word, known);
@@ -128,10 +227,25 @@ export const ENGLISH_COMMON_WORDS = list(`
   like likely lot main mainly mean meaning means normally now often opinion other particular perfectly
   perhaps possible possibly probably properly quickly quite rather really recommend recommended related
   several something sometimes sort specific still suggest sure term thing think though to together too try
-  typically understand using usually various want way whole wish would yet
+  typically understand using usually various want way whole wish would yet available much far own literally
+  truly definitely exact today which just even
 `);
 
 /** Relate words to each other; another one can be another question ("poems about India", "poems in India"). */
 export const ENGLISH_RELATIONS = list(`
   in into about from by with within through over under before after during since until against towards than per via
+`);
+
+/** What follows them can stand before the noun as well: "documentaries on YouTube", "YouTube documentaries". */
+export const ENGLISH_ATTRIBUTIVE = list('of in on by about for at');
+
+/** Turn the word they stand with into something else, or pick one of several. */
+export const ENGLISH_TURNING_WORDS = list(`
+  former ex fake false pseudo counterfeit alleged almost nearly half double opposite inverse reverse virtual
+  second next previous current only free alternative other different quit give
+`);
+
+/** Begin a clause that says something of its own. */
+export const ENGLISH_CLAUSE_WORDS = list(`
+  that who which whose what how why when while if because where but unless although though than since until so
 `);

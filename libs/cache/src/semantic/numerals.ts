@@ -57,6 +57,8 @@ export function readEnglishNumber(words: readonly string[], index: number): Engl
   const digits = /^(\d+(?:[.,]\d+)*)(?:st|nd|rd|th|(?<=\d{4})s)?$/.exec(word);
   if (digits?.[1])
     return { value: digits[1].replaceAll(/,(?=\d{3}(?:\D|$))/g, '').replace(/^0+(?=\d)/, ''), length: 1 };
+  const short = /^(\d+(?:\.\d+)?)k$/.exec(word)?.[1];
+  if (short) return { value: String(Number(short) * 1000), length: 1 };
   const roman = index > 0 ? romanNumber(word.toUpperCase()) : undefined;
   if (roman !== undefined) return { value: String(roman), length: 1 };
   if (word in ORDINALS) return { value: String(ORDINALS[word]), length: 1 };

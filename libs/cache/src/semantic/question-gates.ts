@@ -1,5 +1,5 @@
 import { CHINESE_ANTONYMS } from './chinese-words.js';
-import { ENGLISH_ANTONYMS, ENGLISH_NEGATING_PREFIXES } from './english-words.js';
+import { ENGLISH_ANTONYMS, ENGLISH_NEGATING_PREFIXES, ENGLISH_TURNING_WORDS } from './english-words.js';
 import type { QuestionForm, QuestionKind } from './question-form.js';
 
 /** Why two questions are not the same whatever their embeddings say. */
@@ -16,8 +16,8 @@ export type GateReason =
 export type GateVerdict =
   /** Differ only in how they are put. */
   | { readonly kind: 'equivalent' }
-  /** Nothing speaks against it; the similarity decides. */
-  | { readonly kind: 'possible' }
+  /** Nothing speaks against it; the similarity decides, which has to be this high whatever the threshold is. */
+  | { readonly kind: 'possible'; readonly atLeast: number }
   | { readonly kind: 'different'; readonly reason: GateReason };
 
 const different = (reason: GateReason): GateVerdict => ({ kind: 'different', reason });
@@ -33,20 +33,55 @@ export function compareQuestions(left: QuestionForm, right: QuestionForm): GateV
   if (left.normalised === right.normalised || left.canonical === right.canonical)
     return { kind: 'equivalent' };
   if (left.language !== right.language) return different('language');
+  if (left.words.length === 0 || right.words.length === 0) return different('subject');
   if (left.negations % 2 !== right.negations % 2 || areOpposed(left, right)) return different('polarity');
-  if (!sameItems(left.numbers, right.numbers)) return different('numbers');
+  if (!negateTheSame(left, right)) return different('polarity');
+  // "A and B" are "B and A", but not where more is said of either.
+  const orderless = left.kind === 'compare' && left.attributes.length + right.attributes.length === 0;
+  if (!(orderless ? sameItems : sameSequence)(left.numbers, right.numbers)) return different('numbers');
   if (!sameKind(left.kind, right.kind) || left.modal !== right.modal) return different('kind');
   if (left.past !== right.past) return different('tense');
-  if (!sameItems(left.pointers, right.pointers)) return different('person');
-  if (!sameItems(left.relations, right.relations)) return different('roles');
+  if (!sameSequence(left.pointers, right.pointers)) return different('person');
+  const compound = isCompoundOf(left, right) || isCompoundOf(right, left);
+  if (!compound && !sameSequence(left.relations, right.relations)) return different('roles');
   if (!sameItems(left.signs, right.signs)) return different('subject');
-  if (misses(left, right) || misses(right, left)) return different('subject');
-  if (left.kind !== 'compare' && !sameOrder(left, right)) return different('roles');
-  return { kind: 'possible' };
+  const extra = [...missing(left, right), ...missing(right, left)];
+  if (extra.length > 1 || extra.some((word) => isTelling(word, left, right))) return different('subject');
+  if (!orderless && !compound && !sameOrder(left.sequence, right.sequence)) return different('roles');
+  return { kind: 'possible', atLeast: extra.length === 0 ? 0 : ONE_WORD_MORE };
 }
+
+/**
+ * Similarity from which one word more on one side, which is no name, number or opposite, counts as an aside. It
+ * takes a long question to be that similar.
+ */
+const ONE_WORD_MORE = 0.98;
 
 function sameKind(left: QuestionKind, right: QuestionKind): boolean {
   return left === right || ALIKE.some((pair) => pair.includes(left) && pair.includes(right));
+}
+
+/** A word that cannot be an aside: a name, one that has an opposite, or one that turns or narrows another. */
+function isTelling(word: string, ...forms: readonly QuestionForm[]): boolean {
+  return (
+    forms.some(({ names }) => names.has(word)) ||
+    ENGLISH_ANTONYMS.has(word) ||
+    ENGLISH_TURNING_WORDS.has(word)
+  );
+}
+
+/** Whether the same parts are negated. The place of a "not" that opens a clause tells nothing: "doesn't it". */
+function negateTheSame(left: QuestionForm, right: QuestionForm): boolean {
+  const [first, second] = [left.negatedAfter, right.negatedAfter];
+  return (
+    sameSequence(left.negatedClauses, right.negatedClauses) &&
+    first.length === second.length &&
+    first.every((count, index) => count === second[index] || count === 0 || second[index] === 0)
+  );
+}
+
+function sameSequence<T>(left: readonly T[], right: readonly T[]): boolean {
+  return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
 function sameItems(left: readonly string[], right: readonly string[]): boolean {
@@ -91,44 +126,52 @@ function contains(form: QuestionForm, word: string, opposite: string): boolean {
   return text.includes(word);
 }
 
-/** One of the words that say what `asked` is about does not occur in `other`. */
-function misses(asked: QuestionForm, other: QuestionForm): boolean {
-  return asked.subjects.some((word) => !occurs(word, other));
+/** The words that say what `asked` is about and do not occur in `other`. */
+function missing(asked: QuestionForm, other: QuestionForm): readonly string[] {
+  return asked.subjects.filter((word) => !occurs(word, other));
 }
 
 function occurs(word: string, form: QuestionForm): boolean {
   if (form.vocabulary.has(word)) return true;
-  if (form.language === 'zh') return form.text.includes(word);
-  // Spelled together, apart or with a slip of one letter in a long word.
-  if (form.compounds.has(word)) return true;
-  return word.length >= 6 && form.subjects.some((other) => isSlip(word, other));
-}
-
-/** One letter added, missing, replaced, or two neighbours swapped; the first and the last two letters stay. */
-function isSlip(left: string, right: string): boolean {
-  if (
-    left[0] !== right[0] ||
-    left.slice(-2) !== right.slice(-2) ||
-    Math.abs(left.length - right.length) > 1 ||
-    /\d/.test(left + right)
-  )
-    return false;
-  let start = 0;
-  while (start < left.length && left[start] === right[start]) start++;
-  let end = 0;
-  const shorter = Math.min(left.length, right.length);
-  while (end < shorter - start && left.at(-1 - end) === right.at(-1 - end)) end++;
-  const leftRest = left.slice(start, left.length - end);
-  const rightRest = right.slice(start, right.length - end);
-  if (leftRest.length <= 1 && rightRest.length <= 1) return true;
-  return leftRest.length === 2 && leftRest === [...rightRest].reverse().join('');
+  // Spelled together or apart. A letter's difference is not forgiven: "nitrite" is no misspelt "nitrate".
+  return form.language === 'zh' ? form.text.includes(word) : form.compounds.has(word);
 }
 
 /** The words both are about come in the same order: "from A to B" is not "from B to A". */
-function sameOrder(left: QuestionForm, right: QuestionForm): boolean {
-  const shared = (form: QuestionForm, other: QuestionForm) =>
-    form.subjects.filter((word) => other.subjects.includes(word));
-  const first = shared(left, right);
-  const second = shared(right, left);
+function sameOrder(left: readonly string[], right: readonly string[]): boolean {
+  const first = left.filter((word) => right.includes(word));
+  const second = right.filter((word) => left.includes(word));
   return first.length === second.length && first.every((word, index) => word === second[index]);
+}
+
+/** `compound` has before a noun what `phrase` has after it, and is otherwise the same in the same order. */
+function isCompoundOf(phrase: QuestionForm, compound: QuestionForm): boolean {
+  const [phrased, compounded] = [phrase, compound].map(({ words, relations }) =>
+    words.filter((word) => !relations.includes(word)),
+  ) as [string[], string[]];
+  if (phrased.length !== compounded.length) return false;
+  if (phrase.attributes.length <= compound.attributes.length) return false;
+  return phrase.attributes.some(({ relation, head, object }) => {
+    const remaining = removing(phrase.relations, [relation]);
+    if (!sameItems(remaining, compound.relations)) return false;
+    const noun = compounded.indexOf(head);
+    const start = compounded.findIndex(
+      (_, index) => index < noun && object.every((word, at) => compounded[index + at] === word),
+    );
+    const gap = noun - start - object.length;
+    if (start < 0 || gap < 0 || gap > 2) return false;
+    const rest = [...compounded.slice(0, start), ...compounded.slice(start + object.length)];
+    const expected = removing(phrased, object);
+    return rest.every((word, index) => word === expected[index]);
+  });
+}
+
+/** `items` without the last occurrence of each of `others`. */
+function removing(items: readonly string[], others: readonly string[]): string[] {
+  const result = [...items];
+  for (const other of others) {
+    const index = result.lastIndexOf(other);
+    if (index >= 0) result.splice(index, 1);
+  }
+  return result;
 }

@@ -9,12 +9,14 @@ export const semanticCacheOptionsSchema = z.strictObject({
     .int()
     .positive()
     .default(24 * 60 * 60 * 1000),
-  /** By how much a bad hit raises the entry's threshold above the similarity it was served at. */
+  /** By how much a bad hit raises the entry's threshold, and above the similarity it was served at. */
   tightenBy: z.number().positive().max(1).default(0.02),
   /** Nearest entries examined per question. */
   candidates: z.number().int().min(1).max(100).default(8),
-  /** Longest time the search may delay an answer, embedding included. */
+  /** Longest time the search may delay an answer, milliseconds, embedding included. */
   searchBudgetMs: z.number().int().positive().default(1_000),
+  /** Longest time storing an answer may take in the background, milliseconds. */
+  storeBudgetMs: z.number().int().positive().default(5_000),
   /** Concurrent questions of one scope compared with each other. */
   maxConcurrentQuestions: z.number().int().positive().default(256),
   /** Longest question, characters; longer ones are answered without the cache. */

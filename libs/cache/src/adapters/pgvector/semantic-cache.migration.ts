@@ -40,3 +40,29 @@ export function semanticCacheMigration(dimensions: number): SchemaMigration {
     ],
   };
 }
+
+/**
+ * What {@link PgvectorSemanticStore} remembers of purges, so that an answer made from a document that another
+ * process purged meanwhile is not stored. Comes after {@link semanticCacheMigration}.
+ */
+export const semanticCachePurgesMigration: SchemaMigration = {
+  name: '0101-semantic-cache-purges',
+  statements: [
+    'CREATE SEQUENCE semantic_cache_purge_marks',
+    `CREATE TABLE semantic_cache_purges (
+      tenant_id text NOT NULL,
+      document_id text NOT NULL,
+      mark bigint NOT NULL,
+      expires_at timestamptz NOT NULL,
+      PRIMARY KEY (tenant_id, document_id)
+    )`,
+    'CREATE INDEX semantic_cache_purges_mark ON semantic_cache_purges (tenant_id, mark)',
+    'ALTER TABLE semantic_cache_purges ENABLE ROW LEVEL SECURITY',
+    'ALTER TABLE semantic_cache_purges FORCE ROW LEVEL SECURITY',
+    `CREATE POLICY semantic_cache_purges_tenant ON semantic_cache_purges
+      USING (tenant_id = current_setting('sparkle.tenant_id', true))
+      WITH CHECK (tenant_id = current_setting('sparkle.tenant_id', true))`,
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON semantic_cache_purges TO sparkle_app',
+    'GRANT USAGE ON SEQUENCE semantic_cache_purge_marks TO sparkle_app',
+  ],
+};
