@@ -9,7 +9,9 @@ export interface Measurement {
   readonly system: string;
   readonly value: number;
   readonly unit: string;
+  /** Metric that `ratio` is over, and whose it is. */
   readonly baseline: string | null;
+  readonly baselineSystem: string | null;
   readonly ratio: number | null;
 }
 
@@ -42,14 +44,16 @@ export class Report {
     const id = `${metric}@${system}`;
     if (!Number.isFinite(value)) throw new RangeError(`${id} was not measured`);
     if (this.measured.has(id)) throw new RangeError(`${id} is added twice`);
-    const ratio = baseline === undefined ? null : value / this.valueOf(baseline, unit);
+    const base = baseline === undefined ? undefined : this.find(baseline, unit);
+    const ratio = base ? value / base.value : null;
     this.measured.set(id, {
       bench: this.bench,
       metric,
       system,
       value,
       unit,
-      baseline: baseline ?? null,
+      baseline: base?.metric ?? null,
+      baselineSystem: base?.system ?? null,
       // JSON has no infinity: over a baseline of zero there is no ratio.
       ratio: ratio !== null && Number.isFinite(ratio) ? ratio : null,
     });
@@ -60,9 +64,17 @@ export class Report {
     this.notes.push(text);
   }
 
-  /** Every figure, in the order they were added. */
+  /** Every figure: metrics in the order they were added, and of each metric ours first. */
   get measurements(): readonly Measurement[] {
-    return [...this.measured.values()];
+    const all = [...this.measured.values()];
+    const metrics = [...new Set(all.map(({ metric }) => metric))];
+    return metrics.flatMap((metric) => {
+      const figures = all.filter((figure) => figure.metric === metric);
+      return [
+        ...figures.filter(({ system }) => system === OURS),
+        ...figures.filter(({ system }) => system !== OURS),
+      ];
+    });
   }
 
   /** What the command prints for these arguments. */
@@ -70,12 +82,12 @@ export class Report {
     return argv.includes('--json') ? this.lines() : this.table();
   }
 
-  private valueOf(baseline: string, unit: string): number {
+  private find(baseline: string, unit: string): Measurement {
     const found = this.measurements.find(
       ({ metric, system }) => metric === baseline || `${metric}@${system}` === baseline,
     );
     if (found?.unit !== unit) throw new RangeError(`there is no baseline ${baseline} in ${unit}`);
-    return found.value;
+    return found;
   }
 
   private lines(): string {
@@ -85,13 +97,13 @@ export class Report {
   private table(): string {
     const rows = [
       ['metric', 'system', 'value', 'unit', 'ratio', 'baseline'],
-      ...this.measurements.map(({ metric, system, value, unit, ratio, baseline }) => [
+      ...this.measurements.map(({ metric, system, value, unit, ratio, baseline, baselineSystem }) => [
         metric,
         system,
         readable(value),
         unit,
         ratio === null ? '' : ratio.toFixed(2),
-        baseline ?? '',
+        baseline === null ? '' : baseline === metric ? `${baseline}@${baselineSystem}` : baseline,
       ]),
     ];
     const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));

@@ -54,9 +54,17 @@ describe('a report', () => {
     const lines = report.render(['node', 'cache.bench.ts', '--json']).trimEnd().split('\n');
     const common = { bench: 'cache', metric: 'l1_get', unit: 'calls/s' };
     expect(lines.map((line) => JSON.parse(line))).toEqual([
-      { ...common, metric: 'map_get', system: 'map', value: 200, baseline: null, ratio: null },
-      { ...common, system: 'sparkle', value: 50, baseline: 'map_get', ratio: 0.25 },
-      { ...common, system: 'peer', value: 10, baseline: 'l1_get@sparkle', ratio: 0.2 },
+      {
+        ...common,
+        metric: 'map_get',
+        system: 'map',
+        value: 200,
+        baseline: null,
+        baselineSystem: null,
+        ratio: null,
+      },
+      { ...common, system: 'sparkle', value: 50, baseline: 'map_get', baselineSystem: 'map', ratio: 0.25 },
+      { ...common, system: 'peer', value: 10, baseline: 'l1_get', baselineSystem: 'sparkle', ratio: 0.2 },
     ]);
   });
 
@@ -69,6 +77,16 @@ describe('a report', () => {
       'l1_get   peer      10.0  calls/s   0.20  l1_get@sparkle',
       'note: the peer has no tags',
       '',
+    ]);
+  });
+
+  it('prints ours first among the systems of a metric, whichever was measured first', () => {
+    const turned = new Report('turned');
+    turned.add('calls', 4, 'calls', { system: 'peer' });
+    turned.add('calls', 2, 'calls', { baseline: 'calls@peer' });
+    expect(turned.measurements.map(({ system, ratio }) => [system, ratio])).toEqual([
+      ['sparkle', 0.5],
+      ['peer', null],
     ]);
   });
 
