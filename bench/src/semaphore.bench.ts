@@ -10,7 +10,7 @@ const IN_FLIGHT = 32;
 const PAIRS = 8_000;
 const ROUNDS = 9;
 const CONTENTION_ROUNDS = 3;
-const KILLS = { sparkle: 1000, peer: 60 };
+const KILLS = { sparkle: 1000, peer: 30 };
 const RESTARTS = { sparkle: 4, peer: 1 };
 /** Deletes a key that still has the value that its holder gave it. */
 const DELETE_OWN = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;

@@ -63,7 +63,9 @@ export interface PermitStore {
   release(pool: PermitPool, permitId: string): Promise<boolean>;
   /**
    * Says that this process and its waiters are alive, and reports what a lost message may have hidden.
-   * Waiters of a process that has not called `acquire` or `sweep` for half a lease may be skipped.
+   * Waiters of a process that has not called `acquire` or `sweep` for half a lease may be skipped, and those of
+   * one that does not listen any more.
+   * @param waitingIds at least one.
    */
   sweep(pool: PermitPool, waitingIds: readonly string[]): Promise<SweepReply>;
   /**
