@@ -8,6 +8,7 @@ try {
   if (command === 'start') {
     const urls = await startServices('dev', { durable: true, log });
     console.log(`export DATABASE_URL=${urls.databaseUrl}\nexport REDIS_URL=${urls.redisUrl}`);
+    console.log('export SPARKLE_REDIS_DURABLE=true');
   } else if (command === 'stop' || command === 'wipe') {
     await stopServices('dev', { wipe: command === 'wipe' });
     log(command === 'wipe' ? 'stopped, data removed' : 'stopped, data kept');

@@ -7,7 +7,8 @@ describe('the packed limits in a foreign Nest application on Express (CommonJS)'
   let redis: RedisServer;
 
   beforeAll(async () => {
-    [app, redis] = await Promise.all([ForeignApp.install('02-limited-express'), RedisServer.start()]);
+    const durable = { appendonly: 'yes', appendfsync: 'always' };
+    [app, redis] = await Promise.all([ForeignApp.install('02-limited-express'), RedisServer.start(durable)]);
   }, 240_000);
   afterAll(async () => {
     await app?.remove();
@@ -40,7 +41,7 @@ describe('the packed limits in a foreign Nest application on Express (CommonJS)'
   });
 
   it('counts two processes on one Redis together', async () => {
-    const env = { REDIS_URL: redis.url };
+    const env = { REDIS_URL: redis.url, REDIS_DURABLE: 'true' };
     const addresses = [await app.start(env), await app.start(env)];
     const replies = await Promise.all(
       Array.from({ length: 8 }, (_, call) => post(`${addresses[call % 2]}/answers`, 'acme')),

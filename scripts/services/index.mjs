@@ -56,7 +56,7 @@ export async function startServices(purpose, { durable = false, log = () => {} }
   }
   if (!redisPid(directory)) {
     ports.redis = await freePort();
-    startRedis(directory, redis, ports.redis);
+    startRedis(directory, redis, ports.redis, { durable });
   }
   writeFileSync(stateFile, JSON.stringify(ports));
   const admin = `postgres://postgres@127.0.0.1:${ports.postgres}`;

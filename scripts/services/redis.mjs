@@ -13,8 +13,8 @@ export function redisServer(log) {
   return found;
 }
 
-/** Starts a server under `directory/redis` and returns its URL. */
-export function startRedis(directory, server, port) {
+/** Starts a server under `directory/redis` and returns its URL. `durable`: it loses nothing it has answered. */
+export function startRedis(directory, server, port, { durable = false } = {}) {
   const home = join(directory, 'redis');
   const settings = {
     port,
@@ -24,7 +24,8 @@ export function startRedis(directory, server, port) {
     logfile: join(home, 'redis.log'),
     daemonize: 'yes',
     save: '',
-    appendonly: 'no',
+    appendonly: durable ? 'yes' : 'no',
+    appendfsync: 'always',
     'maxmemory-policy': 'noeviction',
   };
   runAsService(

@@ -17,6 +17,8 @@ describe('two api and two worker processes on PostgreSQL and Redis', () => {
     const env = {
       DATABASE_URL: database.url,
       REDIS_URL: process.env.TEST_REDIS_URL!,
+      // Nobody restarts it while these tests run: permits need not wait for it to have been up for a lease.
+      SPARKLE_REDIS_DURABLE: 'true',
       SPARKLE_JWT_KEY: KEY,
       SPARKLE_DEFAULT_PLAN: '{"qps":5,"burst":60}',
     };

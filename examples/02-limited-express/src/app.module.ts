@@ -23,7 +23,9 @@ function store(url: string | undefined) {
     connection.on('error', (error) => console.error(`Redis: ${error.message}`));
     return connection;
   };
-  return { kind: 'redis', client: connect(), subscriber: connect() } as const;
+  // A Redis that may lose permits in a restart has them wait for one lease (30 s) after it.
+  const durable = process.env.REDIS_DURABLE === 'true';
+  return { kind: 'redis', client: connect(), subscriber: connect(), durable } as const;
 }
 
 @Module({

@@ -99,7 +99,7 @@ export class RuntimeModule {
           inject: [TenantDatabase],
           useFactory: (database: TenantDatabase) => ({
             store: services.redis
-              ? { kind: 'redis' as const, ...services.redis }
+              ? { kind: 'redis' as const, ...services.redis, durable: config.redisDurable }
               : { kind: 'memory' as const },
             plans: { kind: 'database' as const, database, default: config.defaultPlan },
             rateLimits: {

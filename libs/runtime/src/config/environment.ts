@@ -50,6 +50,7 @@ const environment = z.object({
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: integer(1, 500).default(20),
   REDIS_URL: urls('redis:', 'rediss:').optional(),
+  SPARKLE_REDIS_DURABLE: z.enum(['true', 'false']).default('false'),
   SPARKLE_JWT_KEY: z.string().min(32, 'a secret of at least 32 characters').optional(),
   SPARKLE_DEFAULT_PLAN: planJson.optional(),
   SPARKLE_LIMIT_USER_PER_HOUR: integer(1, 1e9).default(100),
@@ -91,6 +92,8 @@ export interface RuntimeConfig {
   readonly requireUnprivilegedDatabaseRole: boolean;
   /** Set in production mode; several addresses separated by commas are a Redis Cluster. */
   readonly redisUrl?: string;
+  /** Redis writes every change to disk before it answers: permits need not wait for a lease after its start. */
+  readonly redisDurable: boolean;
   /** Signs and verifies access tokens; embedded mode makes its own when this is not set. */
   readonly jwtKey?: string;
   /** Plan of tenants that have none of their own. Without it, such tenants are refused. */
@@ -148,6 +151,7 @@ export function parseEnvironment(
     databasePoolSize: values.DATABASE_POOL_SIZE,
     requireUnprivilegedDatabaseRole: values.NODE_ENV === 'production',
     redisUrl: values.REDIS_URL,
+    redisDurable: values.SPARKLE_REDIS_DURABLE === 'true',
     jwtKey: values.SPARKLE_JWT_KEY,
     defaultPlan: values.SPARKLE_DEFAULT_PLAN ?? (mode === 'embedded' ? EMBEDDED_PLAN : undefined),
     limits: {
