@@ -5,7 +5,10 @@ import { CourseCatalog } from './course-catalog.js';
 import { CoursesController } from './courses.controller.js';
 import { RedisConnections } from './redis-connections.js';
 
-@Module({ providers: [RedisConnections], exports: [RedisConnections] })
+@Module({
+  providers: [{ provide: RedisConnections, useFactory: () => RedisConnections.open(process.env.REDIS_URL) }],
+  exports: [RedisConnections],
+})
 class RedisModule {}
 
 interface RequestHeaders {

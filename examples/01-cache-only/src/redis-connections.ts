@@ -4,7 +4,14 @@ import { Redis } from 'ioredis';
 /** Two connections of the application's own: one for commands, one that listens. Without a URL, none. */
 @Injectable()
 export class RedisConnections implements OnApplicationShutdown {
-  readonly cache = process.env.REDIS_URL ? open(process.env.REDIS_URL) : undefined;
+  private constructor(readonly cache?: { readonly client: Redis; readonly subscriber: Redis }) {}
+
+  /** Resolves when they are ready: a cache that starts without them would load what others have already. */
+  static async open(url: string | undefined): Promise<RedisConnections> {
+    if (!url) return new RedisConnections();
+    const [client, subscriber] = await Promise.all([connect(url), connect(url)]);
+    return new RedisConnections({ client, subscriber });
+  }
 
   onApplicationShutdown(): void {
     this.cache?.client.disconnect();
@@ -12,11 +19,13 @@ export class RedisConnections implements OnApplicationShutdown {
   }
 }
 
-function open(url: string) {
-  const connect = () => {
-    const connection = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0 });
-    connection.on('error', (error) => console.error(`Redis: ${error.message}`));
-    return connection;
-  };
-  return { client: connect(), subscriber: connect() };
+async function connect(url: string): Promise<Redis> {
+  const connection = new Redis(url, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+  });
+  connection.on('error', (error) => console.error(`Redis: ${error.message}`));
+  await connection.connect();
+  return connection;
 }

@@ -3,9 +3,9 @@ import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { ConcurrencyModule, TenantRateLimitGuard } from '@sparkle/concurrency';
 import { parseTenantId, TenantContext } from '@sparkle/contracts';
 import type { NextFunction, Request, Response } from 'express';
-import { Redis } from 'ioredis';
 import { AnswersController } from './answers.controller.js';
 import { ProblemFilter } from './problem.filter.js';
+import { RedisConnections } from './redis-connections.js';
 
 const plan = {
   qps: 50,
@@ -15,24 +15,29 @@ const plan = {
   tokenBudget: { tokens: 10_000, windowMs: 86_400_000 },
 };
 
+@Module({
+  providers: [{ provide: RedisConnections, useFactory: () => RedisConnections.open(process.env.REDIS_URL) }],
+  exports: [RedisConnections],
+})
+class RedisModule {}
+
 /** Counts in Redis when there is one, so that several processes share the limits. */
-function store(url: string | undefined) {
-  if (!url) return { kind: 'memory' } as const;
-  const connect = () => {
-    const connection = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0 });
-    connection.on('error', (error) => console.error(`Redis: ${error.message}`));
-    return connection;
-  };
+function storeOf({ limits }: RedisConnections) {
+  if (!limits) return { kind: 'memory' } as const;
   // A Redis that may lose permits in a restart has them wait for one lease (30 s) after it.
   const durable = process.env.REDIS_DURABLE === 'true';
-  return { kind: 'redis', client: connect(), subscriber: connect(), durable } as const;
+  return { kind: 'redis', ...limits, durable } as const;
 }
 
 @Module({
   imports: [
-    ConcurrencyModule.forRoot({
-      store: store(process.env.REDIS_URL),
-      plans: { kind: 'static', overrides: { acme: plan, globex: plan } },
+    ConcurrencyModule.forRootAsync({
+      imports: [RedisModule],
+      inject: [RedisConnections],
+      useFactory: (redis: RedisConnections) => ({
+        store: storeOf(redis),
+        plans: { kind: 'static' as const, overrides: { acme: plan, globex: plan } },
+      }),
     }),
   ],
   controllers: [AnswersController],
