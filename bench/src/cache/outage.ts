@@ -8,7 +8,7 @@ const LOAD_MS = 20;
 const FIRST_CALLS = 5;
 const STEADY_CALLS = 20;
 /** Longer waits count as this long: a system that hangs must not hang the benchmark. */
-const CAP_MS = 5_000;
+const CAP_MS = 2_000;
 const ROUNDS = 3;
 
 /**
@@ -40,6 +40,10 @@ export async function measureOutage(report: Report): Promise<void> {
     report.add('breaker_open_ms', median(figures.steady), 'ms', named);
     report.add('redis_recovery_ms', median(figures.recovery), 'ms', named);
   }
+  report.note(
+    `redis_stalled_*: waits are capped at ${CAP_MS} ms. The client that cacheable and cache-manager use has a time budget for ` +
+      'commands it has not sent yet, none for those it waits for.',
+  );
 }
 
 async function outageOf({ open }: TwoTierSystem) {
@@ -66,10 +70,8 @@ async function outageOf({ open }: TwoTierSystem) {
     await extraMs();
     await writer.set('written-before', 'value');
     server.stall();
-    const first: number[] = [];
-    for (let index = 0; index < FIRST_CALLS; index += 1) first.push(await extraMs());
-    const steady: number[] = [];
-    for (let index = 0; index < STEADY_CALLS; index += 1) steady.push(await extraMs());
+    const first = await series(FIRST_CALLS, extraMs);
+    const steady = await series(STEADY_CALLS, extraMs);
     const resumed = performance.now();
     server.resume();
     while (performance.now() - resumed < CAP_MS) {
@@ -83,6 +85,13 @@ async function outageOf({ open }: TwoTierSystem) {
     await Promise.all([cache.close(), writer.close()]);
     await server.stop();
   }
+}
+
+/** The results of so many measurements; one that reached the cap is not repeated. */
+async function series(count: number, measure: () => Promise<number>): Promise<number[]> {
+  const figures: number[] = [];
+  while (figures.length < count && (figures.at(-1) ?? 0) < CAP_MS) figures.push(await measure());
+  return figures;
 }
 
 /** The answer, or nothing once {@link CAP_MS} have passed or the cache has thrown. */
