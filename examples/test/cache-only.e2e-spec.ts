@@ -49,6 +49,9 @@ describe('the packed cache in a foreign Nest application on Fastify (ES modules)
     expect(await titleOf(address)).toBe('Go in depth');
     expect(await titleOf(address, 'globex')).toBe('Course go');
     expect(await readsOf(address)).toBe(3);
+    const refused = await get(`${address}/courses/go`, { 'x-tenant': 'Not A Tenant' });
+    expect(refused.status).toBe(400);
+    expect(await refused.text()).toContain('A tenant name is');
   });
 
   it('shares one read between two processes on one Redis and tells both of a change', async () => {

@@ -37,6 +37,7 @@ describe('the packed limits in a foreign Nest application on Express (CommonJS)'
     expect((await post(`${address}/answers`, 'acme', 'bob')).status).toBe(201);
     expect((await post(`${address}/answers`, 'globex')).status).toBe(201);
     expect((await post(`${address}/answers`, 'initech')).status).toBe(403);
+    expect((await post(`${address}/answers`, 'Not A Tenant')).status).toBe(403);
     expect((await fetch(`${address}/answers/health`)).status).toBe(200);
   });
 

@@ -1,6 +1,6 @@
-import { type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
+import { BadRequestException, type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
 import { CacheModule } from '@sparkle/cache';
-import { parseTenantId, TenantContext } from '@sparkle/contracts';
+import { parseTenantId, TenantContext, type TenantId, TenantIdInvalidError } from '@sparkle/contracts';
 import { CourseCatalog } from './course-catalog.js';
 import { CoursesController } from './courses.controller.js';
 import { RedisConnections } from './redis-connections.js';
@@ -31,9 +31,18 @@ export class AppModule implements NestModule {
   configure(consumer: MiddlewareConsumer): void {
     consumer
       .apply((request: RequestHeaders, _response: unknown, next: () => void) => {
-        const tenantId = parseTenantId(request.headers['x-tenant'] ?? 'public');
+        const tenantId = tenantOf(request.headers['x-tenant'] ?? 'public');
         TenantContext.run({ tenantId, userId: request.headers['x-user'] ?? 'guest', scopes: [] }, next);
       })
       .forRoutes('*path');
+  }
+}
+
+/** The libraries throw no HTTP exceptions: the application says what a wrong tenant means to a client. */
+function tenantOf(name: string): TenantId {
+  try {
+    return parseTenantId(name);
+  } catch (error) {
+    throw error instanceof TenantIdInvalidError ? new BadRequestException(error.message) : error;
   }
 }

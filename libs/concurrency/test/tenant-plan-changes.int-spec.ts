@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { Controller, Get, type INestApplication, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { parseTenantId, TenantContext, type TenantDatabase } from '@sparkle/contracts';
+import { parseTenantId, TenantContext } from '@sparkle/contracts';
 import { TestClock } from '@sparkle/contracts/testing';
-import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ConcurrencyModule,
@@ -17,6 +15,7 @@ import {
   TenantRateLimitGuard,
   TokenBudget,
 } from '../src/index.js';
+import { TenantsTable } from './tenants-table.js';
 
 const CACHE_MS = 5000;
 const acme = parseTenantId('acme');
@@ -27,16 +26,6 @@ const plan: TenantPlan = {
   threadShare: 1,
   tokenBudget: { tokens: 100, windowMs: 60_000 },
 };
-
-function requireTestDatabaseUrl(): string {
-  const url = process.env.TEST_DATABASE_URL;
-  if (!url) {
-    throw new Error(
-      'TEST_DATABASE_URL is not set. Start the test services (npm test does) or set it by hand.',
-    );
-  }
-  return url;
-}
 
 @Controller()
 class Endpoints {
@@ -61,44 +50,20 @@ class Problems {
 }
 
 describe("a change of a tenant's row in PostgreSQL, while the application runs", () => {
-  const name = `x_${randomUUID().replaceAll('-', '')}`;
-  let server: pg.Client;
-  let client: pg.Client;
+  let tenants: TenantsTable;
   let app: INestApplication;
   let clock: TestClock;
   let address: string;
-  let queries = 0;
 
   beforeAll(async () => {
-    const url = new URL(requireTestDatabaseUrl());
-    server = new pg.Client({ connectionString: url.href });
-    await server.connect();
-    await server.query(`CREATE DATABASE ${name}`);
-    url.pathname = `/${name}`;
-    client = new pg.Client({ connectionString: url.href });
-    await client.connect();
-    await client.query(
-      `CREATE TABLE tenants (id text PRIMARY KEY, status text NOT NULL DEFAULT 'active', plan jsonb)`,
-    );
+    tenants = await TenantsTable.create();
   });
-  afterAll(async () => {
-    await client?.end();
-    await server?.query(`DROP DATABASE IF EXISTS ${name}`);
-    await server?.end();
-  });
+  afterAll(() => tenants?.drop());
 
   beforeEach(async () => {
+    const { client, database } = tenants;
     await client.query('DELETE FROM tenants');
     await client.query('INSERT INTO tenants (id, plan) VALUES ($1, $2)', [acme, plan]);
-    const database: TenantDatabase = {
-      withTenant: (_tenantId, work) =>
-        work({
-          query: async (text, parameters) => {
-            queries += 1;
-            return (await client.query(text, [...(parameters ?? [])])).rows;
-          },
-        }),
-    };
     clock = new TestClock();
 
     @Module({
@@ -124,12 +89,15 @@ describe("a change of a tenant's row in PostgreSQL, while the application runs",
     );
     await app.listen(0, '127.0.0.1');
     address = await app.getUrl();
-    queries = 0;
+    tenants.queries = 0;
   });
   afterEach(() => app?.close());
 
   const change = (changes: Partial<TenantPlan>) =>
-    client.query('UPDATE tenants SET plan = plan || $2 WHERE id = $1', [acme, JSON.stringify(changes)]);
+    tenants.client.query('UPDATE tenants SET plan = plan || $2 WHERE id = $1', [
+      acme,
+      JSON.stringify(changes),
+    ]);
 
   it('changes the rate and the burst', async () => {
     expect((await fetch(address)).headers.get('ratelimit-policy')).toBe('"plan";q=2;w=1');
@@ -137,12 +105,12 @@ describe("a change of a tenant's row in PostgreSQL, while the application runs",
     expect((await fetch(address)).status).toBe(429);
     await change({ qps: 50, burst: 80 });
     expect((await fetch(address)).status).toBe(429);
-    expect(queries).toBe(1);
+    expect(tenants.queries).toBe(1);
     await clock.advance(CACHE_MS);
     const after = await fetch(address);
     expect([after.status, after.headers.get('ratelimit-policy')]).toEqual([200, '"plan";q=50;w=1']);
     for (let index = 0; index < 60; index += 1) expect((await fetch(address)).status).toBe(200);
-    expect(queries).toBe(2);
+    expect(tenants.queries).toBe(2);
   });
 
   it('changes the token budget', async () => {
@@ -214,11 +182,11 @@ describe("a change of a tenant's row in PostgreSQL, while the application runs",
 
   it('suspends the tenant, and lets it in again', async () => {
     expect((await fetch(address)).status).toBe(200);
-    await client.query(`UPDATE tenants SET status = 'suspended' WHERE id = $1`, [acme]);
+    await tenants.client.query(`UPDATE tenants SET status = 'suspended' WHERE id = $1`, [acme]);
     await clock.advance(CACHE_MS);
     const refused = await fetch(address);
     expect([refused.status, await refused.json()]).toEqual([403, { code: 'TENANT_SUSPENDED' }]);
-    await client.query(`UPDATE tenants SET status = 'active' WHERE id = $1`, [acme]);
+    await tenants.client.query(`UPDATE tenants SET status = 'active' WHERE id = $1`, [acme]);
     await clock.advance(CACHE_MS);
     expect((await fetch(address)).status).toBe(200);
   });

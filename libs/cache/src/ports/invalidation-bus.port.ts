@@ -35,14 +35,7 @@ export type Touched =
       readonly keys: readonly string[];
     }
   /** These have been invalidated. */
-  | {
-      readonly kind: 'tags';
-      readonly tenantId: TenantId;
-      readonly namespace: string;
-      readonly tags: readonly string[];
-    }
-  | { readonly kind: 'namespace'; readonly tenantId: TenantId; readonly namespace: string }
-  | { readonly kind: 'tenant'; readonly tenantId: TenantId }
+  | Extract<BusMessage, { readonly kind: 'tags' | 'namespace' | 'tenant' }>
   /** Anything may have. */
   | { readonly kind: 'everything' };
 

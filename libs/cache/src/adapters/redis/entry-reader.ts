@@ -29,8 +29,9 @@ const MAX_CLOCKS = 10_000;
  * One `MGET` is one moment of the server: counter, namespace mark, entries, and the marks of the tags those
  * entries are known to carry are seen together. An entry with a tag that was not known has its mark read
  * afterwards. That is as good: marks only grow, and one that was lost comes back above the sequence of every
- * entry that an invalidation may have concerned, so a mark that is not above the entry's sequence later was not above it at the moment
- * the entry was read either. The entry was valid then, and that moment lies within the call.
+ * entry that an invalidation may have concerned, so a mark that is not above the entry's sequence later was not
+ * above it at the moment the entry was read either. The entry was valid then, and that moment lies within the
+ * call.
  */
 export class EntryReader {
   private readonly pending = new Map<string, Request[]>();
