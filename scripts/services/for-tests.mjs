@@ -1,4 +1,4 @@
-import { startServices, stopServices } from './index.mjs';
+import { postgresPrograms, startServices, stopServices } from './index.mjs';
 import { redisServer } from './redis.mjs';
 
 /**
@@ -11,10 +11,12 @@ export async function servicesForTests(log) {
   const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env;
   // Fault tests start servers of their own beside the named ones.
   redisServer(log);
-  if (TEST_DATABASE_URL && TEST_REDIS_URL) return { env: {}, release: async () => {} };
+  const env = { TEST_POSTGRES_BIN: postgresPrograms(log) };
+  if (TEST_DATABASE_URL && TEST_REDIS_URL) return { env, release: async () => {} };
   const urls = await startServices('test', { log });
   return {
     env: {
+      ...env,
       TEST_DATABASE_URL: TEST_DATABASE_URL ?? urls.adminDatabaseUrl,
       TEST_REDIS_URL: TEST_REDIS_URL ?? urls.redisUrl,
     },

@@ -36,13 +36,18 @@ function freePort() {
   });
 }
 
+/** The folder with the programs of a PostgreSQL that has pgvector; installs and compiles what is missing. */
+export function postgresPrograms(log) {
+  makeServiceFolder(cacheDir);
+  return postgresWithVector(cacheDir, log);
+}
+
 /**
  * Finds, installs, starts PostgreSQL + pgvector and Redis, all on loopback; what runs already is left alone.
  * @returns the URLs: `databaseUrl` for the product's own login, `adminDatabaseUrl` for the superuser.
  */
 export async function startServices(purpose, { durable = false, log = () => {} } = {}) {
-  makeServiceFolder(cacheDir);
-  const bin = postgresWithVector(cacheDir, log);
+  const bin = postgresPrograms(log);
   const redis = redisServer(log);
   const directory = servicesFolder(purpose);
   const owner = process.getuid?.() === 0 ? serviceAccount() : undefined;

@@ -1,3 +1,4 @@
+export { freePort, until } from './loopback.js';
 export { RedisCluster, RedisServer } from './redis-server.js';
 export { SeededRandom } from './seeded-random.js';
 export { TcpProxy } from './tcp-proxy.js';

@@ -1,16 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { freePort, HOST, until } from './loopback.js';
 
 const run = promisify(execFile);
-const HOST = '127.0.0.1';
-/** How long a server may take to answer, or a cluster to agree, in attempts of 50 ms. */
-const ATTEMPTS = 400;
 
 /**
  * A Redis server of a test's own, on loopback and without persistence, that can be stopped, killed, stalled and
@@ -163,23 +159,4 @@ async function withEither<T>(
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (await holds().catch(() => false)) return;
-    await sleep(50);
-  }
-  throw new Error(`${what} is not ready after ${(ATTEMPTS * 50) / 1000} s`);
-}
-
-/** A port nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, HOST);
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || !address) throw new Error('no port was given');
-  return address.port;
 }

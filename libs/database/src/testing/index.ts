@@ -1,3 +1,4 @@
+export { PostgresServer, type PostgresSettings } from './postgres-server.js';
 export {
   createTestDatabase,
   type TestDatabase,
