@@ -162,6 +162,8 @@ export function startPostgres(directory, bin, port, { durable }) {
     max_connections: '300',
     maintenance_work_mem: '256MB',
     max_prepared_transactions: '10',
+    // The relocated tree lacks the bitcode that just-in-time compilation reads.
+    jit: 'off',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
   const options = Object.entries(settings).map(([name, value]) => `-c ${name}='${value}'`);

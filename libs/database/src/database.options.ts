@@ -32,6 +32,11 @@ const databaseOptionsSchema = z.strictObject({
   pool: poolSchema.prefault({}),
   /** Refuse to start as a role that bypasses row-level security. Default false; set it in production. */
   requireUnprivileged: z.boolean().default(false),
+  /**
+   * At least 32 characters, the same in every process: gives tenants that have a database role of their own (see
+   * `TenantRoles`) connections as that role. Default: none, all tenants share the pool.
+   */
+  tenantRoleSecret: z.string().min(32).optional(),
   /** Shown in `pg_stat_activity`. Default "sparkle". */
   applicationName: z.string().min(1).max(63).default('sparkle'),
 });

@@ -161,3 +161,46 @@ export class IdentifierInvalidError extends DatabaseError {
     super('A table name is 1 to 63 characters of a-z, 0-9 and "_", starting with a letter.');
   }
 }
+
+/** The secret that tenants' passwords are made from is too short. */
+export class TenantRoleSecretInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_TENANT_ROLE_SECRET_INVALID';
+
+  constructor(least: number) {
+    super(`The secret of tenants' database roles must have at least ${least} characters.`);
+  }
+}
+
+/** Bounds of a tenant's role are wrong; every wrong field is named, no value is. */
+export class TenantResourcesInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_TENANT_RESOURCES_INVALID';
+
+  constructor(readonly problems: readonly string[]) {
+    super(`The tenant's resources are not valid: ${problems.join('; ')}.`);
+  }
+}
+
+/** The login may not make tenants' roles, or not limit their temporary files. Nothing was changed. */
+export class TenantRolePrivilegeError extends DatabaseError {
+  readonly code = 'DATABASE_TENANT_ROLE_PRIVILEGE_MISSING';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      "Making a tenant's database role takes rights this login lacks. A superuser grants them with: " +
+        'ALTER ROLE <login> CREATEROLE; GRANT SET ON PARAMETER temp_file_limit TO <login>.',
+      options,
+    );
+  }
+}
+
+/** All connections a tenant may have were in use, in this process or in others, for the whole acquire timeout. */
+export class TenantConnectionsExhaustedError extends DatabaseError {
+  readonly code = 'DATABASE_TENANT_CONNECTIONS_EXHAUSTED';
+
+  constructor(acquireTimeoutMs: number, options?: { cause?: unknown }) {
+    super(
+      `None of the database connections this tenant may have became free within ${acquireTimeoutMs} ms.`,
+      options,
+    );
+  }
+}

@@ -24,3 +24,10 @@ export {
 export * from './entities/index.js';
 export * from './errors.js';
 export { databaseMigrations, TENANT_TABLES } from './migrations/index.js';
+export { TenantPools } from './tenants/tenant-pools.js';
+export {
+  type TenantResources,
+  type TenantResourcesInput,
+  tenantResourcesSchema,
+} from './tenants/tenant-resources.js';
+export { type TenantRole, TenantRoles } from './tenants/tenant-roles.js';

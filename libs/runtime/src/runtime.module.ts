@@ -94,6 +94,7 @@ export class RuntimeModule {
           url: services.databaseUrl,
           pool: { size: config.databasePoolSize, overflow: Math.ceil(config.databasePoolSize / 2) },
           requireUnprivileged: config.requireUnprivilegedDatabaseRole,
+          tenantRoleSecret: config.tenantRoleSecret,
         }),
         ConcurrencyModule.forRootAsync({
           inject: [TenantDatabase],

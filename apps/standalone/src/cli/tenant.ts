@@ -1,28 +1,42 @@
 import { tenantPlanSchema } from '@sparkle/concurrency';
-import { parseTenantId } from '@sparkle/contracts';
-import { openDatabase, parseDatabaseOptions } from '@sparkle/database';
+import { parseTenantId, type TenantId } from '@sparkle/contracts';
+import {
+  openDatabase,
+  parseDatabaseOptions,
+  type TenantResourcesInput,
+  TenantRoles,
+} from '@sparkle/database';
 import { parseEnvironment, TenantRegistry } from '@sparkle/runtime';
 import { readOptions, runCommand, UsageError } from './command.js';
 
 const USAGE = `npm run --silent tenant -- list
-       npm run --silent tenant -- set NAME [--plan JSON] [--status active|suspended] (what is left out stays)`;
+       npm run --silent tenant -- set NAME [--plan JSON] [--status active|suspended]
+         [--resources JSON|none] (what is left out stays)`;
 
 await runCommand(async () => {
   const { values, positionals } = readOptions(USAGE, {
     plan: { type: 'string' },
     status: { type: 'string' },
+    resources: { type: 'string' },
   });
   const [action, name] = positionals;
-  const { databaseUrl } = parseEnvironment(process.env, { embedded: true });
+  const { databaseUrl, tenantRoleSecret } = parseEnvironment(process.env, { embedded: true });
   if (!databaseUrl)
     throw new UsageError('This needs DATABASE_URL; embedded mode takes in every tenant by itself.');
   const database = await openDatabase(parseDatabaseOptions({ url: databaseUrl }));
   try {
     const registry = new TenantRegistry(database, false);
+    const roles = tenantRoleSecret === undefined ? undefined : new TenantRoles(database, tenantRoleSecret);
     if (action === 'list') {
-      for (const tenant of await registry.list()) process.stdout.write(`${JSON.stringify(tenant)}\n`);
+      const resources = new Map((await roles?.list())?.map((role) => [role.tenantId, role.resources]));
+      for (const tenant of await registry.list())
+        process.stdout.write(
+          `${JSON.stringify({ ...tenant, ...(roles && { resources: resources.get(tenant.id) ?? null }) })}\n`,
+        );
     } else if (action === 'set' && name && isStatus(values.status)) {
-      await registry.save(parseTenantId(name), {
+      const tenantId = parseTenantId(name);
+      if (values.resources !== undefined) await setResources(roles, tenantId, values.resources);
+      await registry.save(tenantId, {
         ...(values.plan === undefined ? {} : { plan: parsePlan(values.plan) }),
         ...(values.status === undefined ? {} : { status: values.status }),
       });
@@ -32,18 +46,26 @@ await runCommand(async () => {
   }
 });
 
+async function setResources(roles: TenantRoles | undefined, tenantId: TenantId, text: string): Promise<void> {
+  if (!roles) throw new UsageError('--resources needs SPARKLE_TENANT_ROLE_SECRET.');
+  if (text === 'none') return roles.remove(tenantId);
+  await roles.ensure(tenantId, parseJson('--resources', text) as TenantResourcesInput);
+}
+
 function isStatus(status: string | undefined): status is 'active' | 'suspended' | undefined {
   return status === undefined || status === 'active' || status === 'suspended';
 }
 
-function parsePlan(text: string) {
-  let json: unknown;
+function parseJson(option: string, text: string): unknown {
   try {
-    json = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    throw new UsageError('--plan is not JSON');
+    throw new UsageError(`${option} is not JSON`);
   }
-  const parsed = tenantPlanSchema.safeParse(json);
+}
+
+function parsePlan(text: string) {
+  const parsed = tenantPlanSchema.safeParse(parseJson('--plan', text));
   if (parsed.success) return parsed.data;
   throw new UsageError(
     parsed.error.issues.map((issue) => `plan.${issue.path.join('.')}: ${issue.message}`).join('\n'),

@@ -43,6 +43,8 @@ export interface TransactionOptions {
 export interface DatabaseDependencies {
   clock?: Clock;
   random?: Random;
+  /** Another database of the application: a transaction of either is joined, and refused, by both. */
+  transactionsOf?: Database;
 }
 
 /** State of the pool at one moment. */
@@ -68,7 +70,7 @@ type DriverPool = pg.Pool & { options: { max: number } };
  * tenant's rows only, or, for migrations and maintenance, in {@link asSystem}.
  */
 export class Database implements TenantDatabase {
-  private readonly scopes = new AsyncLocalStorage<TransactionScope>();
+  private readonly scopes: AsyncLocalStorage<TransactionScope>;
   private readonly clock: Clock;
   private readonly random: Random;
 
@@ -77,6 +79,7 @@ export class Database implements TenantDatabase {
     private readonly pool: PoolOptions,
     dependencies: DatabaseDependencies = {},
   ) {
+    this.scopes = dependencies.transactionsOf?.scopes ?? new AsyncLocalStorage<TransactionScope>();
     this.clock = dependencies.clock ?? new SystemClock();
     this.random = dependencies.random ?? new SystemRandom();
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const)
@@ -124,6 +127,12 @@ export class Database implements TenantDatabase {
     )) as { name: string; super: boolean; bypass: boolean }[];
     if (role?.super) throw new PrivilegedRoleError(role.name, 'SUPERUSER');
     if (role?.bypass) throw new PrivilegedRoleError(role.name, 'BYPASSRLS');
+  }
+
+  /** True inside of work of {@link withTenant} or {@link asSystem}. */
+  get inTransaction(): boolean {
+    const current = this.scopes.getStore();
+    return current !== undefined && current.phase !== 'ended';
   }
 
   /** The pool at this moment. */

@@ -97,6 +97,8 @@ export class PostgresServer {
       shared_buffers: '32MB',
       max_connections: '60',
       fsync: 'off',
+      // A relocated server lacks the bitcode that just-in-time compilation reads.
+      jit: 'off',
       ...this.settings,
     };
     const log = await open(join(this.directory, 'server.log'), 'a');

@@ -49,6 +49,7 @@ const environment = z.object({
   SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: integer(1, 500).default(20),
+  SPARKLE_TENANT_ROLE_SECRET: z.string().min(32, 'a secret of at least 32 characters').optional(),
   REDIS_URL: urls('redis:', 'rediss:').optional(),
   SPARKLE_REDIS_DURABLE: z.enum(['true', 'false']).default('false'),
   SPARKLE_JWT_KEY: z.string().min(32, 'a secret of at least 32 characters').optional(),
@@ -88,6 +89,8 @@ export interface RuntimeConfig {
   /** Set in production mode. */
   readonly databaseUrl?: string;
   readonly databasePoolSize: number;
+  /** Makes the passwords of tenants' database roles. Absent: every tenant works as the application's login. */
+  readonly tenantRoleSecret?: string;
   /** Refuse a login that bypasses row-level security. */
   readonly requireUnprivilegedDatabaseRole: boolean;
   /** Set in production mode; several addresses separated by commas are a Redis Cluster. */
@@ -149,6 +152,7 @@ export function parseEnvironment(
     dataDirectory: values.SPARKLE_DATA,
     databaseUrl: values.DATABASE_URL,
     databasePoolSize: values.DATABASE_POOL_SIZE,
+    tenantRoleSecret: values.SPARKLE_TENANT_ROLE_SECRET,
     requireUnprivilegedDatabaseRole: values.NODE_ENV === 'production',
     redisUrl: values.REDIS_URL,
     redisDurable: values.SPARKLE_REDIS_DURABLE === 'true',
@@ -184,6 +188,8 @@ function relations(values: z.infer<typeof environment>, options: { embedded: boo
     problems.push('DATABASE_URL: needed together with REDIS_URL');
   if (DATABASE_URL && !values.SPARKLE_JWT_KEY)
     problems.push('SPARKLE_JWT_KEY: production needs a key of its own, a secret of at least 32 characters');
+  if (values.SPARKLE_TENANT_ROLE_SECRET && !DATABASE_URL)
+    problems.push("SPARKLE_TENANT_ROLE_SECRET: tenants' database roles need DATABASE_URL");
   for (const kind of ['CHAT', 'EMBEDDING'] as const) {
     const [baseUrl, model] = [values[`SPARKLE_${kind}_BASE_URL`], values[`SPARKLE_${kind}_MODEL`]];
     if (baseUrl && !model)
