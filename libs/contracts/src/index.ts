@@ -13,6 +13,7 @@ export {
   type RetrievalEvent,
 } from './event-channels.js';
 export { Random, SystemRandom } from './random.port.js';
+export { SeededRandom } from './seeded-random.js';
 export { type SchemaMigration, type SqlClient, SystemDatabase, TenantDatabase } from './sql.port.js';
 export {
   type Principal,

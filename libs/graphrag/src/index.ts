@@ -45,13 +45,21 @@ export {
 export { EvaluationDataInvalidError } from './eval/evaluation-errors.js';
 export { bootstrapDifference, type ConfidenceInterval, mean, percentile, recallAt } from './eval/metrics.js';
 export {
+  type ConceptRecord,
   type CorpusPassage,
   type EvaluationQuestion,
   type OpenieRecord,
+  readConcepts,
   readCorpus,
   readOpenie,
   readQuestions,
 } from './eval/read-data.js';
+export {
+  type PathsEvaluationInput,
+  type PathsEvaluationRow,
+  type PlannedPath,
+  runPathsEval,
+} from './eval/run-paths-eval.js';
 export {
   type EvaluatedRetrieval,
   type EvaluatedSystem,

@@ -4,7 +4,7 @@ import { CourseInvalidError } from '../errors.js';
 import { DocumentService, type Submission } from '../ingest/document.service.js';
 import { IngestionService } from '../ingest/ingestion.service.js';
 import { type Course, parseCourse } from './course.schema.js';
-import { outlineText } from './course-outline.js';
+import { bilingual, outlineText } from './course-outline.js';
 
 export interface CourseLoadRequest {
   /** Content of a course file, as parsed JSON; checked here. */
@@ -55,7 +55,9 @@ export class CourseLoader {
   async load(tenantId: TenantId, request: CourseLoadRequest): Promise<CourseLoadResult> {
     const course = parseCourse(request.course);
     const missing = course.groups.flatMap((group, index) =>
-      Object.hasOwn(request.pages, group.page) ? [] : [`groups[${index}].page: no such file`],
+      group.page === undefined || Object.hasOwn(request.pages, group.page)
+        ? []
+        : [`groups[${index}].page: no such file`],
     );
     if (missing.length > 0) throw new CourseInvalidError(missing);
 
@@ -94,10 +96,11 @@ export class CourseLoader {
     const pages: Record<string, { documentId: string; jobId: string }> = {};
     for (const group of course.groups) {
       request.signal?.throwIfAborted();
+      if (group.page === undefined) continue;
       const submission: Submission = await this.documents.submit({
         tenantId,
         userId: request.userId,
-        title: `${group.title} (${group.titleZh})`,
+        title: bilingual(group.title, group.titleZh),
         format: 'markdown',
         content: request.pages[group.page]!,
         attributes: { courseId: course.id, courseRole: 'page', group: group.id },

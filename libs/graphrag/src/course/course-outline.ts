@@ -1,6 +1,6 @@
 import { countTokens } from '@sparkle/llm';
-import type { ResolvableEntity, ResolvableRelation } from '../ingest/resolve-entities.js';
 import type { ChunkDraft } from '../model.js';
+import type { ResolvableEntity, ResolvableRelation } from '../ingest/resolve-entities.js';
 import { type Course, type CourseConcept, parseCourse } from './course.schema.js';
 
 /** What one passage of an outline states. */
@@ -94,17 +94,30 @@ function sections(course: Course): { group: string; text: string }[] {
   return orderedConcepts(course).map((concept) => {
     const group = groups.get(concept.group)!;
     const lines = [
-      `## ${concept.name} (${concept.nameZh})`,
+      `## ${bilingual(concept.name, concept.nameZh)}`,
       '',
       concept.summary,
       '',
       ...(concept.aliases.length > 0 ? [`Also called: ${concept.aliases.join(', ')}.`] : []),
-      `Difficulty ${concept.difficulty} of 5, about ${concept.hours} hours. Part of ${group.title} (${group.titleZh}).`,
+      `${effort(concept)}Part of ${bilingual(group.title, group.titleZh)}.`,
       ...concept.prerequisites.map((edge) => prerequisiteSentence(course, concept, edge)),
       ...concept.relations.map((edge) => relationSentence(course, concept, edge)),
     ];
     return { group: group.title, text: `${lines.join('\n')}\n\n` };
   });
+}
+
+/** A name with its Chinese form, if it has one. */
+export function bilingual(name: string, nameZh: string | undefined): string {
+  return nameZh === undefined ? name : `${name} (${nameZh})`;
+}
+
+function effort({ difficulty, hours }: CourseConcept): string {
+  const known = [
+    ...(difficulty === undefined ? [] : [`difficulty ${difficulty} of 5`]),
+    ...(hours === undefined ? [] : [`about ${hours} hours`]),
+  ].join(', ');
+  return known === '' ? '' : `${known[0]!.toUpperCase()}${known.slice(1)}. `;
 }
 
 function prerequisiteSentence(
@@ -137,16 +150,16 @@ function toEntity(course: Course, concept: CourseConcept): ResolvableEntity {
   return {
     name: concept.name,
     type: 'concept',
-    aliases: [concept.nameZh, ...concept.aliases],
+    aliases: [...(concept.nameZh === undefined ? [] : [concept.nameZh]), ...concept.aliases],
     confidence: 1,
     description: concept.summary,
     attributes: {
       courseId: course.id,
       conceptId: concept.id,
       group: concept.group,
-      nameZh: concept.nameZh,
-      hours: concept.hours,
-      difficulty: concept.difficulty,
+      ...(concept.nameZh !== undefined && { nameZh: concept.nameZh }),
+      ...(concept.hours !== undefined && { hours: concept.hours }),
+      ...(concept.difficulty !== undefined && { difficulty: concept.difficulty }),
       resources: concept.resources,
     },
   };

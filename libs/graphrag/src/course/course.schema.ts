@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CourseInvalidError } from '../errors.js';
 import { normaliseEntityName } from '../extract/entity-name.js';
+import { inferPrerequisites } from './infer-prerequisites.js';
 
 const slug = z
   .string()
@@ -44,12 +45,14 @@ const relation = z.strictObject({
 const concept = z.strictObject({
   id: slug,
   name: line,
-  nameZh: line,
+  nameZh: line.optional(),
   aliases: z.array(line).max(30).default([]),
   /** Id of one of the course's groups. */
   group: slug,
-  difficulty: z.int().min(1).max(5),
-  hours: z.number().positive().max(1000),
+  /** 1 (easy) to 5 (hard); unknown when missing. */
+  difficulty: z.int().min(1).max(5).optional(),
+  /** Study time; unknown when missing. */
+  hours: z.number().positive().max(1000).optional(),
   summary: prose,
   prerequisites: z.array(prerequisite).default([]),
   resources: z.array(resource).default([]),
@@ -59,9 +62,12 @@ const concept = z.strictObject({
 const group = z.strictObject({
   id: slug,
   title: line,
-  titleZh: line,
-  /** File beside the course file that holds the group's text. */
-  page: z.string().regex(/^[\w-]+(?:\.[\w-]+)*\.md$/, 'must be the name of a ".md" file without a folder'),
+  titleZh: line.optional(),
+  /** File beside the course file that holds the group's text, if there is one. */
+  page: z
+    .string()
+    .regex(/^[\w-]+(?:\.[\w-]+)*\.md$/, 'must be the name of a ".md" file without a folder')
+    .optional(),
 });
 
 /**
@@ -72,6 +78,11 @@ export const courseSchema = z.strictObject({
   id: slug,
   title: line,
   version: z.string().trim().min(1).max(60),
+  /**
+   * Adds prerequisites that the summaries suggest to those that are stated, see {@link inferPrerequisites}.
+   * Default false.
+   */
+  inferPrerequisites: z.boolean().default(false),
   groups: z.array(group).min(1).max(200),
   concepts: z.array(concept).min(1).max(5000),
 });
@@ -92,7 +103,32 @@ export function parseCourse(input: unknown): Course {
     );
   const problems = referenceProblems(parsed.data);
   if (problems.length > 0) throw new CourseInvalidError(problems);
-  return parsed.data;
+  return parsed.data.inferPrerequisites ? withInferredPrerequisites(parsed.data) : parsed.data;
+}
+
+/** Stated prerequisites win; what would close a cycle with them, or is implied by others, is left out. */
+function withInferredPrerequisites(course: Course): Course {
+  const stated = course.concepts.flatMap((item) =>
+    item.prerequisites.map((edge) => ({ concept: item.id, prerequisite: edge.concept })),
+  );
+  const texts = course.concepts.map(({ id, name, nameZh, aliases, summary }) => ({
+    id,
+    names: [name, ...(nameZh === undefined ? [] : [nameZh]), ...aliases],
+    text: summary,
+  }));
+  const inferred = inferPrerequisites(texts, stated);
+  return {
+    ...course,
+    concepts: course.concepts.map((item) => ({
+      ...item,
+      prerequisites: [
+        ...item.prerequisites,
+        ...inferred
+          .filter((edge) => edge.concept === item.id)
+          .map(({ prerequisite, reason, confidence }) => ({ concept: prerequisite, reason, confidence })),
+      ],
+    })),
+  };
 }
 
 function pathOf(path: readonly PropertyKey[]): string {
@@ -116,7 +152,7 @@ function referenceProblems(course: Course): string[] {
   const pages = new Map<string, string>();
   course.groups.forEach((item, i) => {
     unique(groups, item.id, `groups[${i}].id`, 'id');
-    unique(pages, item.page, `groups[${i}].page`, 'page');
+    if (item.page !== undefined) unique(pages, item.page, `groups[${i}].page`, 'page');
   });
 
   const ids = new Map<string, string>();

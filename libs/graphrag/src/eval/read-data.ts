@@ -20,6 +20,21 @@ const openieLine = z.object({
   triples: z.array(z.array(z.string())),
 });
 
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? '');
+const conceptLine = z.object({
+  id,
+  title: z.string().min(1),
+  summary: text,
+  hours: z.number().positive().nullish(),
+  prerequisites: z.array(z.object({ tag: id, reason: text })).default([]),
+});
+
+/** A concept of a course and what has to be known before it; a prerequisite may name a concept that is not there. */
+export type ConceptRecord = z.output<typeof conceptLine>;
+
 /** A passage of an evaluation corpus; ids are strings even where the file has numbers. */
 export type CorpusPassage = z.output<typeof corpusLine>;
 export type EvaluationQuestion = z.output<typeof questionLine>;
@@ -39,6 +54,11 @@ export function readQuestions(path: string): Promise<EvaluationQuestion[]> {
 /** Reads `openie.jsonl`. @throws EvaluationDataInvalidError naming the line. */
 export function readOpenie(path: string): Promise<OpenieRecord[]> {
   return readLines(path, openieLine);
+}
+
+/** Reads `concepts.jsonl`. @throws EvaluationDataInvalidError naming the line. */
+export function readConcepts(path: string): Promise<ConceptRecord[]> {
+  return readLines(path, conceptLine);
 }
 
 async function readLines<Schema extends z.ZodType>(

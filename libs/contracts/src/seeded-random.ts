@@ -1,4 +1,4 @@
-import type { Random } from '../random.port.js';
+import type { Random } from './random.port.js';
 
 /** Mulberry32 (Tommy Ettinger, public domain): small, fast, the same sequence for the same seed. */
 export class SeededRandom implements Random {
