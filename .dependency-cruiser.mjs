@@ -64,7 +64,7 @@ export default {
       from: { path: '^((?:libs|apps)/[^/]+)/' },
       to: {
         path: '^(libs|apps)/[^/]+/',
-        pathNot: ['^$1/', '/src/index\\.ts$', '/src/(testing|embedded)/index\\.ts$'],
+        pathNot: ['^$1/', '/src/index\\.ts$', '/src/(testing|embedded|evaluation)/index\\.ts$'],
       },
     },
     { name: 'resolvable', severity: 'error', from: { pathNot: '/dist/' }, to: { couldNotResolve: true } },

@@ -1,18 +1,25 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MemorySemanticStore, PgvectorSemanticStore } from '@sparkle/cache';
+import {
+  cosineServing,
+  type Embeddings,
+  halfOf,
+  type LabelledPair,
+  questionPairs,
+  type Serving,
+  sentencePairs,
+  sparkleServing,
+  sumOf,
+  type Tally,
+  tallyOf,
+  upperLimit,
+} from '@sparkle/cache/evaluation';
 import { parseTenantId } from '@sparkle/contracts';
 import { SeededRandom } from '@sparkle/contracts/testing';
 import { LocalEmbeddingModel } from '@sparkle/llm';
 import { interleaved, percentile } from './interleaved.js';
 import { OURS, Report } from './report.js';
-import { upperLimit } from './semantic-cache/exact-binomial.js';
-import {
-  chineseSentencePairs,
-  halfOf,
-  type LabelledPair,
-  questionPairs,
-} from './semantic-cache/labelled-pairs.js';
 import {
   fillDatabase,
   LookupCache,
@@ -21,15 +28,6 @@ import {
   recallOf,
   sequentialScan,
 } from './semantic-cache/lookup-latency.js';
-import {
-  cosineServing,
-  type Embeddings,
-  type Serving,
-  sparkleServing,
-  sumOf,
-  type Tally,
-  tallyOf,
-} from './semantic-cache/serving.js';
 import { type Language, type Swap, shuffled, swappedPairs } from './semantic-cache/swapped-pairs.js';
 import { openBenchDatabase } from './semantic-cache/tenant-database.js';
 
@@ -71,8 +69,8 @@ try {
 function testSets(): Record<'question_pairs' | 'sts_zh', LabelledPair[]> {
   const testHalf = (pairs: readonly LabelledPair[]) => pairs.filter((pair) => halfOf(pair) === 'test');
   return {
-    question_pairs: testHalf(questionPairs(dataFolder)),
-    sts_zh: testHalf(chineseSentencePairs(dataFolder)),
+    question_pairs: testHalf(questionPairs(join(dataFolder, 'question-pairs/dev.tsv.gz'))),
+    sts_zh: testHalf(sentencePairs(join(dataFolder, 'sts-zh/dev.csv'))),
   };
 }
 

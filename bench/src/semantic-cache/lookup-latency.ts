@@ -5,9 +5,9 @@ import {
   SemanticCache,
   type SemanticStore,
 } from '@sparkle/cache';
+import { dot } from '@sparkle/cache/evaluation';
 import { parseTenantId, type Random } from '@sparkle/contracts';
 import type { Case } from '../interleaved.js';
-import { dot } from './serving.js';
 import type { BenchDatabase } from './tenant-database.js';
 
 const tenantId = parseTenantId('bench');

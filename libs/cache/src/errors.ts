@@ -98,3 +98,12 @@ export class SemanticEntryNotFoundError extends CacheError {
     super('There is no such semantic cache entry.');
   }
 }
+
+/** A file of evaluation data is not there. */
+export class EvaluationDataMissingError extends CacheError {
+  readonly code = 'EVALUATION_DATA_MISSING';
+
+  constructor(readonly path: string) {
+    super(`There is no ${path}: name the folder of evaluation data.`);
+  }
+}

@@ -42,6 +42,7 @@ export {
   StudyRecordInvalidError,
   TenantUnknownError,
 } from './errors.js';
+export { answerF1, containsAnswer, isExactMatch } from './eval/answer-metrics.js';
 export { EvaluationDataInvalidError } from './eval/evaluation-errors.js';
 export { bootstrapDifference, type ConfidenceInterval, mean, percentile, recallAt } from './eval/metrics.js';
 export {
@@ -54,6 +55,12 @@ export {
   readOpenie,
   readQuestions,
 } from './eval/read-data.js';
+export {
+  type AnswersEvaluation,
+  type AnswersEvaluationInput,
+  type EvaluatedAnswer,
+  runAnswersEval,
+} from './eval/run-answers-eval.js';
 export {
   type PathsEvaluationInput,
   type PathsEvaluationRow,
@@ -68,6 +75,7 @@ export {
   type RetrievalEvaluationInput,
   runRetrievalEval,
 } from './eval/run-retrieval-eval.js';
+export { type RewordingEvaluationInput, runRewordingEval } from './eval/run-rewording-eval.js';
 export {
   acronymOf,
   detectLanguage,

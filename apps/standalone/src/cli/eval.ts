@@ -1,12 +1,16 @@
 import 'reflect-metadata';
+import { answersEvaluation } from '../eval/answers.js';
 import type { Evaluation } from '../eval/evaluation.js';
+import { paraphraseEvaluation } from '../eval/paraphrase.js';
 import { pathsEvaluation } from '../eval/paths.js';
 import { retrievalEvaluation } from '../eval/retrieval.js';
 import { runCommand, UsageError } from './command.js';
 
 const EVALUATIONS: Readonly<Record<string, Evaluation>> = {
   retrieval: retrievalEvaluation,
+  answers: answersEvaluation,
   paths: pathsEvaluation,
+  paraphrase: paraphraseEvaluation,
 };
 
 await runCommand(async () => {

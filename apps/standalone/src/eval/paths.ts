@@ -1,6 +1,6 @@
 import { basename, join, resolve } from 'node:path';
 import type { INestApplicationContext } from '@nestjs/common';
-import { parseTenantId, SeededRandom } from '@sparkle/contracts';
+import { SeededRandom } from '@sparkle/contracts';
 import {
   type ConceptRecord,
   type CourseInput,
@@ -10,13 +10,11 @@ import {
   readConcepts,
   runPathsEval,
 } from '@sparkle/graphrag';
-import { TenantRegistry } from '@sparkle/runtime';
 import { readOptions, UsageError } from '../cli/command.js';
-import { withEmbeddedProduct } from './embedded-product.js';
+import { EVALUATOR, withEmbeddedProduct } from './embedded-product.js';
 import type { Evaluation } from './evaluation.js';
 
 const USAGE = 'npm run --silent eval -- paths --data DIR [--cases N] [--json]';
-const EVALUATOR = { tenantId: parseTenantId('evaluation'), userId: 'evaluation', scopes: [] };
 const SEED = 20_261_123;
 
 /** Learning paths over the concepts of `concepts.jsonl`, and prerequisites inferred from their summaries. */
@@ -44,7 +42,6 @@ async function run(): Promise<void> {
 /** Loads the concepts as the product loads a course, and plans as it plans for a learner. */
 async function planner(app: INestApplicationContext, name: string, concepts: readonly ConceptRecord[]) {
   const { tenantId, userId } = EVALUATOR;
-  await app.get(TenantRegistry).admit(EVALUATOR);
   const course = toCourse(name, concepts);
   await app.get(CourseLoader).load(tenantId, { course, pages: {}, userId, mode: 'now' });
   const paths = app.get(LearningPathService);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { incompleteBeta, logGamma, upperLimit } from '../src/semantic-cache/exact-binomial.js';
+import { incompleteBeta, logGamma, upperLimit } from './exact-binomial.js';
 
 /** Probability of `successes` or fewer, term by term. */
 function atMost(successes: number, trials: number, share: number): number {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { EvaluationDataMissingError } from '../errors.js';
 
 /** Two texts of which people said whether the answer to one answers the other. */
 export interface LabelledPair {
@@ -22,9 +22,12 @@ export function halfOf({ first, second }: Pick<LabelledPair, 'first' | 'second'>
   return (digest[0]! & 1) === 0 ? 'development' : 'test';
 }
 
-/** @throws Error naming the file that is missing. */
-export function questionPairs(dataFolder: string): LabelledPair[] {
-  const text = gunzipSync(read(dataFolder, 'question-pairs/dev.tsv.gz')).toString('utf8');
+/**
+ * Reads `label TAB first TAB second` lines, gzipped; label 1 means duplicate.
+ * @throws EvaluationDataMissingError naming the file.
+ */
+export function questionPairs(file: string): LabelledPair[] {
+  const text = gunzipSync(read(file)).toString('utf8');
   return usable(
     text.split('\n').map((line) => {
       const [label, first = '', second = ''] = line.split('\t');
@@ -33,9 +36,12 @@ export function questionPairs(dataFolder: string): LabelledPair[] {
   );
 }
 
-/** @throws Error naming the file that is missing. */
-export function chineseSentencePairs(dataFolder: string): LabelledPair[] {
-  const text = read(dataFolder, 'sts-zh/dev.csv').toString('utf8');
+/**
+ * Reads `first,second,score` lines (RFC 4180) with scores from 0 to 5; pairs from 4 on are duplicates.
+ * @throws EvaluationDataMissingError naming the file.
+ */
+export function sentencePairs(file: string): LabelledPair[] {
+  const text = read(file).toString('utf8');
   return usable(
     text.split('\n').map((line) => {
       const [first = '', second = '', score] = fieldsOf(line.trimEnd());
@@ -44,12 +50,8 @@ export function chineseSentencePairs(dataFolder: string): LabelledPair[] {
   );
 }
 
-function read(dataFolder: string, name: string): Buffer {
-  const file = join(dataFolder, name);
-  if (!existsSync(file))
-    throw new Error(
-      `there is no ${file}: name the folder of evaluation data with --data DIR or SPARKLE_DATA (it holds ${name})`,
-    );
+function read(file: string): Buffer {
+  if (!existsSync(file)) throw new EvaluationDataMissingError(file);
   return readFileSync(file);
 }
 

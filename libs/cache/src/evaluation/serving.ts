@@ -1,12 +1,10 @@
-import {
-  CacheService,
-  MemoryCacheStore,
-  MemoryInvalidationBus,
-  MemorySemanticStore,
-  type QuestionEmbedder,
-  SemanticCache,
-} from '@sparkle/cache';
 import { parseTenantId } from '@sparkle/contracts';
+import { MemoryCacheStore } from '../adapters/memory/memory-cache.store.js';
+import { MemoryInvalidationBus } from '../adapters/memory/memory-invalidation.bus.js';
+import { MemorySemanticStore } from '../adapters/memory/memory-semantic.store.js';
+import { CacheService } from '../core/cache.service.js';
+import type { QuestionEmbedder } from '../ports/question-embedder.port.js';
+import { SemanticCache } from '../semantic/semantic.cache.js';
 import type { LabelledPair } from './labelled-pairs.js';
 
 /** Unit vectors by text. */
@@ -51,7 +49,7 @@ export function sparkleServing(
   model: { readonly id: string; readonly dimensions: number; readonly semanticThreshold?: number },
   embeddings: Embeddings,
 ): Serving & { close(): void } {
-  const tenantId = parseTenantId('bench');
+  const tenantId = parseTenantId('evaluation');
   const embedder: QuestionEmbedder = { ...model, embed: async (_, text) => vectorOf(embeddings, text) };
   const cache = new CacheService({ store: new MemoryCacheStore(), bus: new MemoryInvalidationBus() });
   const semantic = new SemanticCache({
