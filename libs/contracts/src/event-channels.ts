@@ -50,13 +50,22 @@ export interface LimitEvent {
   waitMs?: number;
 }
 
-/** Pool, transaction and statement events of the database. */
+/** Pool, transaction and statement events of the database. `pool` names the pool; default `primary`. */
 export type DatabaseEvent =
   | { kind: 'query'; tenantId?: string; durationMs: number; failed: boolean }
   | { kind: 'transaction'; tenantId?: string; outcome: 'commit' | 'rollback' | 'retry'; durationMs: number }
-  | { kind: 'pool'; size: number; checkedOut: number; overflow: number; waiting: number }
-  | { kind: 'pool_timeout' }
-  | { kind: 'connection_held'; heldMs: number; origin?: string };
+  | { kind: 'pool'; pool?: string; size: number; checkedOut: number; overflow: number; waiting: number }
+  | { kind: 'pool_timeout'; pool?: string }
+  /** A connection was given back. */
+  | { kind: 'connection_held'; pool?: string; heldMs: number }
+  /** A connection is still in use after a time that is worth a warning; once per use. */
+  | { kind: 'connection_held_long'; pool?: string; tenantId?: string; heldMs: number; origin?: string }
+  /** Nearly all connections are in use; once until the pool has calmed down. */
+  | { kind: 'pool_saturated'; pool?: string; checkedOut: number; capacity: number }
+  /** One request has sent the same statement, values left out, suspiciously often. */
+  | { kind: 'repeated_query'; tenantId?: string; shape: string; count: number; origin?: string }
+  /** What became of a replica that was asked to serve a read; `lagMs` where it is known. */
+  | { kind: 'replica'; replica: string; outcome: 'served' | 'behind' | 'failed'; lagMs?: number };
 
 /** One call of a chat or embedding model. */
 export interface ModelEvent {

@@ -14,7 +14,13 @@ export {
 } from './event-channels.js';
 export { Random, SystemRandom } from './random.port.js';
 export { SeededRandom } from './seeded-random.js';
-export { type SchemaMigration, type SqlClient, SystemDatabase, TenantDatabase } from './sql.port.js';
+export {
+  type SchemaMigration,
+  type SqlClient,
+  SystemDatabase,
+  TenantDatabase,
+  type TenantTransactionOptions,
+} from './sql.port.js';
 export {
   type Principal,
   parseTenantId,

@@ -9,13 +9,23 @@ export interface SqlClient {
   ): Promise<Row[]>;
 }
 
+/** How a transaction runs. */
+export interface TenantTransactionOptions {
+  /** `REPEATABLE READ`: all its statements see one state. Default: the server's, usually `READ COMMITTED`. */
+  readonly isolation?: 'REPEATABLE READ';
+}
+
 /**
  * A database whose every statement runs for exactly one tenant: one transaction, with the tenant set for
  * row-level security. Implemented by `@sparkle/database`; other libraries depend on this port only.
  */
 export interface TenantDatabase {
   /** Runs `work` in one transaction: commits when it returns, rolls back when it throws. */
-  withTenant<T>(tenantId: TenantId, work: (sql: SqlClient) => Promise<T>): Promise<T>;
+  withTenant<T>(
+    tenantId: TenantId,
+    work: (sql: SqlClient) => Promise<T>,
+    options?: TenantTransactionOptions,
+  ): Promise<T>;
 }
 
 /** Injection token of the {@link TenantDatabase} port. */

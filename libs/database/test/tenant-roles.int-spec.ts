@@ -126,7 +126,7 @@ describe('a tenant with a database role of its own', () => {
 
   it('is told when none of its connections becomes free in time', async () => {
     await roles.ensure(acme, { connections: 1 });
-    const options = parseDatabaseOptions({ url, pool: { acquireTimeoutMs: 50 } });
+    const options = parseDatabaseOptions({ url, pool: { acquireTimeoutMs: 1_000 } });
     const hurried = new TenantPools(shared, roles, options);
     try {
       // As somebody else would: not inside of the transaction that is under way.

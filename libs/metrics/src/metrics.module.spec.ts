@@ -411,7 +411,7 @@ describe('MetricsModule in a Fastify application', () => {
       imports: [MetricsModule.forRootAsync({ useFactory: async () => ({ defaultLabels: { zone: 'b' } }) })],
     }).compile();
     await module.init();
-    module.get(PrometheusMetrics).add('dbPoolTimeouts', {});
+    module.get(PrometheusMetrics).add('dbPoolTimeouts', { pool: 'primary' });
     const samples = parseExposition(await module.get(PrometheusMetrics).scrape());
     expect(find(samples, 'db_pool_timeout_total', { zone: 'b' })).toBe(1);
     await module.close();

@@ -7,6 +7,9 @@ import { toUnreachableError } from './connection-failure.js';
 /** Idle time after which a connection above the pool's size is closed. */
 const OVERFLOW_IDLE_MS = 10_000;
 
+/** Idle time after which the system starts to ask whether the other end of a connection is still there. */
+const KEEP_ALIVE_DELAY_MS = 30_000;
+
 /**
  * An unconnected data source for `options`. The pool opens at most `size + overflow` connections and keeps
  * `size` of them. Schema changes belong to migrations, so TypeORM neither synchronises nor adds extensions.
@@ -33,6 +36,7 @@ export function createDataSource(options: ResolvedDatabaseOptions): DataSource {
       connectionTimeoutMillis: pool.acquireTimeoutMs,
       statement_timeout: pool.statementTimeoutMs,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
       Client: clientWithConnectTimeout(pool.connectTimeoutMs),
     },
   });

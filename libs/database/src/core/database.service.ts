@@ -13,20 +13,36 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import type { PoolOptions } from '../database.options.js';
 import {
   AfterCommitError,
+  ConnectionLostError,
+  LoaderScopeMissingError,
   NestedTenantError,
   PoolTimeoutError,
   PrivilegedRoleError,
   SchemaNotMigratedError,
+  TooManyConnectionsError,
 } from '../errors.js';
+import { BatchLoaders } from '../loading/batch-loaders.js';
+import type { ReadOptions, ReplicaSet } from '../replicas/replica-set.js';
+import { CallTrace } from './call-origin.js';
+import { cutConnection } from './cancel-request.js';
 import {
   describeServer,
   errorCode,
-  isConnectionFailure,
+  isConnectionLimit,
   isRetryable,
   toUnreachableError,
 } from './connection-failure.js';
+import type { DatabaseWarning } from './database-warning.js';
+import { type PoolState, PoolWatch } from './pool-watch.js';
+import { RepeatedQueryDetector } from './repeated-queries.js';
+import { RequestScope } from './request-scope.js';
 import { APPLICATION_ROLE, SCOPE_SETTING, TENANT_SETTING } from './tenant-isolation.js';
-import { type IsolationLevel, type Transaction, TransactionScope } from './transaction-scope.js';
+import {
+  type IsolationLevel,
+  type Transaction,
+  TransactionScope,
+  untilAborted,
+} from './transaction-scope.js';
 
 export interface TransactionOptions {
   /** Cancels the statement in progress, rolls back and rejects with the signal's reason. */
@@ -38,29 +54,47 @@ export interface TransactionOptions {
   retries?: number;
   /** Default: the server's, usually READ COMMITTED. Ignored in a nested call. */
   isolation?: IsolationLevel;
+  /** Refuses writes with `ReadOnlyTransactionError`. Default false. Ignored in a nested call. */
+  readOnly?: boolean;
+  /**
+   * Longest that one statement may take, in milliseconds; 0: no limit. Default: the pool's `statementTimeoutMs`.
+   * Ignored in a nested call.
+   */
+  statementTimeoutMs?: number;
+}
+
+/** How a transaction on a replica is admitted. */
+export interface TransactionAdmission {
+  /** Expressions, with aliases, selected while the transaction begins. */
+  readonly probe: string;
+  /** Throws when what was probed does not admit the work; nothing of it has run then. */
+  accept(row: Readonly<Record<string, unknown>>): void;
 }
 
 export interface DatabaseDependencies {
   clock?: Clock;
   random?: Random;
+  /** Told what an operator or a developer should look at. Default: nobody is. */
+  warn?: (warning: DatabaseWarning) => void;
+  /** Names the pool in events, metrics and warnings. Default `primary`. */
+  name?: string;
+  /** Warns when a request sends this many statements of one shape. Default: statements are not looked at. */
+  repeatedQueryThreshold?: number;
   /** Another database of the application: a transaction of either is joined, and refused, by both. */
   transactionsOf?: Database;
-}
-
-/** State of the pool at one moment. */
-export interface PoolState {
-  /** Open connections, idle ones included. */
-  size: number;
-  checkedOut: number;
-  /** Open connections above the configured size. */
-  overflow: number;
-  /** Callers waiting for a connection. */
-  waiting: number;
 }
 
 const DEFAULT_RETRIES = 3;
 const BACKOFF_BASE_MS = 20;
 const BACKOFF_CAP_MS = 1_000;
+const POOL_TIMER_LEAD_MS = 10;
+/** Pause before asking a server again that has no connection left. */
+const FULL_SERVER_PAUSE_MS = 200;
+
+interface RequestState {
+  readonly loaders: Map<TenantId, BatchLoaders>;
+  writtenAt?: number;
+}
 
 /** What pg's pool offers and TypeORM passes through untyped. */
 type DriverPool = pg.Pool & { options: { max: number } };
@@ -73,6 +107,15 @@ export class Database implements TenantDatabase {
   private readonly scopes: AsyncLocalStorage<TransactionScope>;
   private readonly clock: Clock;
   private readonly random: Random;
+  private readonly name: string;
+  private readonly driverPool: DriverPool;
+  private readonly watch: PoolWatch;
+  private readonly detector: RepeatedQueryDetector | undefined;
+  private replicas: ReplicaSet | undefined;
+  /** When each pooled connection was last known to work. */
+  private readonly lastAnswers = new WeakMap<pg.Client, number>();
+  /** Connections that have not answered since are as good as dead: one of their age was found silent. */
+  private distrustedBefore = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly dataSource: DataSource,
@@ -82,8 +125,24 @@ export class Database implements TenantDatabase {
     this.scopes = dependencies.transactionsOf?.scopes ?? new AsyncLocalStorage<TransactionScope>();
     this.clock = dependencies.clock ?? new SystemClock();
     this.random = dependencies.random ?? new SystemRandom();
+    this.name = dependencies.name ?? 'primary';
+    this.driverPool = (dataSource.driver as unknown as { master: DriverPool }).master;
+    const warn = dependencies.warn ?? (() => undefined);
+    this.watch = new PoolWatch(
+      this.clock,
+      {
+        name: this.name,
+        capacity: pool.size + pool.overflow,
+        heldWarningMs: pool.heldWarningMs,
+        saturationWarningRatio: pool.saturationWarningRatio,
+      },
+      () => this.poolState,
+      warn,
+    );
+    if (dependencies.repeatedQueryThreshold !== undefined)
+      this.detector = new RepeatedQueryDetector(dependencies.repeatedQueryThreshold, warn);
     for (const event of ['connect', 'acquire', 'release', 'remove'] as const)
-      this.driverPool.on(event, () => this.publishPool());
+      this.driverPool.on(event, () => this.watch.poolChanged());
   }
 
   /**
@@ -95,7 +154,13 @@ export class Database implements TenantDatabase {
    * @throws NestedTenantError inside a transaction of another tenant or of the system.
    * @throws PoolTimeoutError when no connection becomes free in time.
    * @throws DatabaseUnreachableError when a connection cannot be opened.
+   * @throws TooManyConnectionsError when the server has no connection left for as long.
    * @throws SchemaNotMigratedError when the application role does not exist.
+   * @throws ConnectionLostError when the connection broke before COMMIT: nothing was kept.
+   * @throws ServerSilentError when the server stopped answering before COMMIT: nothing was kept.
+   * @throws CommitOutcomeUnknownError when the connection broke, or the server fell silent, during COMMIT.
+   * @throws StatementTimeoutError, StorageFullError, TempFileLimitError, ReadOnlyTransactionError for a statement
+   * that the server refused for these reasons.
    * @throws TransactionAbortedError when `work` returns although a statement had failed.
    * @throws AfterCommitError when the transaction is committed and a hook failed.
    */
@@ -104,8 +169,74 @@ export class Database implements TenantDatabase {
     work: (tx: Transaction) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
-    const settings = { role: APPLICATION_ROLE, [TENANT_SETTING]: tenantId };
-    return this.run(tenantId, settings, work, options);
+    return this.run(tenantId, work, options, new CallTrace(this.withTenant));
+  }
+
+  /**
+   * Runs `work`, which only reads, in one transaction for `tenantId` on a replica that is recent enough, or else
+   * on the primary. A replica that fails before `work` has returned is left alone for a while, and the primary
+   * runs `work` again. Inside of a transaction it joins that one. Without replicas the primary serves.
+   *
+   * @throws ReadOnlyTransactionError when `work` writes.
+   * @throws WalPositionInvalidError when `options.after` is no position.
+   * Throws what {@link withTenant} throws, too.
+   */
+  readTenant<T>(
+    tenantId: TenantId,
+    work: (tx: Transaction) => Promise<T>,
+    options: ReadOptions = {},
+  ): Promise<T> {
+    const trace = new CallTrace(this.readTenant);
+    const { freshness, after, ...rest } = options;
+    const onPrimary = () => this.run(tenantId, work, { ...rest, readOnly: true }, trace);
+    if (!this.replicas || this.inTransaction) return onPrimary();
+    return this.replicas.read(
+      (replica, admission) =>
+        replica.run(tenantId, work, { ...rest, readOnly: true, retries: 0 }, trace, admission),
+      onPrimary,
+      { ...(freshness && { freshness }), ...(after && { after }), writtenAt: this.writtenAt },
+    );
+  }
+
+  /**
+   * The position in the write-ahead log that covers everything committed so far. Handed to `readTenant` as `after`
+   * in another request or process, it makes a replica that has not come so far leave the read to the primary.
+   */
+  async position(): Promise<string> {
+    const rows = await this.asSystem(
+      (tx) => tx.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn'),
+      { readOnly: true },
+    );
+    return rows[0]!.lsn;
+  }
+
+  /** Lets `replicas` serve {@link readTenant}. */
+  serveReadsFrom(replicas: ReplicaSet): void {
+    this.replicas = replicas;
+  }
+
+  /**
+   * Loaders that read what many places of one request ask for together, for one tenant. They belong to the
+   * transaction (or nested scope) in progress, and see what it wrote; or else to the request, see
+   * {@link RequestScope}. Nobody else gets to see what they have loaded.
+   * @throws LoaderScopeMissingError where there is neither.
+   * @throws NestedTenantError inside a transaction of another tenant or of the system.
+   */
+  loaders(tenantId: TenantId): BatchLoaders {
+    const current = this.scopes.getStore();
+    if (current?.phase === 'abandoned') throw current.refusal;
+    if (current?.phase === 'open') {
+      if (current.tenantId !== tenantId) throw new NestedTenantError();
+      return current.keep(BatchLoaders, () => new BatchLoaders((load) => load(current.tx)));
+    }
+    const request = RequestScope.current;
+    if (!request) throw new LoaderScopeMissingError();
+    const { loaders } = this.stateOf(request);
+    const known = loaders.get(tenantId);
+    if (known) return known;
+    const made = new BatchLoaders((load) => this.withTenant(tenantId, load));
+    loaders.set(tenantId, made);
+    return made;
   }
 
   /**
@@ -114,7 +245,7 @@ export class Database implements TenantDatabase {
    * Throws what {@link withTenant} throws.
    */
   asSystem<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    return this.run(undefined, { [SCOPE_SETTING]: 'system' }, work, options);
+    return this.run(undefined, work, options, new CallTrace(this.asSystem));
   }
 
   /**
@@ -148,18 +279,16 @@ export class Database implements TenantDatabase {
 
   /** Closes every connection; transactions in progress are rolled back and their callers rejected. */
   async close(): Promise<void> {
+    await this.replicas?.close();
     if (this.dataSource.isInitialized) await this.dataSource.destroy();
-  }
-
-  private get driverPool(): DriverPool {
-    return (this.dataSource.driver as unknown as { master: DriverPool }).master;
   }
 
   private async run<T>(
     tenantId: TenantId | undefined,
-    settings: Readonly<Record<string, string>>,
     work: (tx: Transaction) => Promise<T>,
     options: TransactionOptions,
+    trace: CallTrace,
+    admission?: TransactionAdmission,
   ): Promise<T> {
     options.signal?.throwIfAborted();
     const current = this.scopes.getStore();
@@ -167,12 +296,12 @@ export class Database implements TenantDatabase {
     if (current?.phase === 'abandoned') throw current.refusal;
     if (current?.phase === 'open') {
       if (current.tenantId !== tenantId) throw new NestedTenantError();
-      return current.nested((tx) => untilAborted(work(tx), options.signal));
+      return current.nested(work, options.signal);
     }
     const retries = options.retries ?? DEFAULT_RETRIES;
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.attempt(tenantId, settings, work, options);
+        return await this.attempt(tenantId, work, options, trace, admission);
       } catch (error) {
         if (attempt >= retries || !isRetryable(error) || error instanceof AfterCommitError) throw error;
         publishTransaction(tenantId, 'retry', 0);
@@ -185,36 +314,26 @@ export class Database implements TenantDatabase {
 
   private async attempt<T>(
     tenantId: TenantId | undefined,
-    settings: Readonly<Record<string, string>>,
     work: (tx: Transaction) => Promise<T>,
-    { signal, isolation }: TransactionOptions,
+    options: TransactionOptions,
+    trace: CallTrace,
+    admission: TransactionAdmission | undefined,
   ): Promise<T> {
-    const origin = channels.database.hasSubscribers ? callOrigin() : undefined;
-    const { scope, release } = await this.open(tenantId, settings, isolation, signal);
+    const { signal, readOnly = false } = options;
+    const { scope, end } = await this.open(tenantId, options, trace, admission);
     const startedAt = this.clock.monotonic();
-    const heldTimer = this.clock.schedule(this.pool.heldWarningMs, () =>
-      channels.database.publish({
-        kind: 'connection_held',
-        heldMs: this.clock.monotonic() - startedAt,
-        ...(origin && { origin }),
-      }),
-    );
-    const finish = async (reusable: boolean) => {
-      heldTimer.cancel();
-      await release(reusable);
-      channels.database.publish({ kind: 'connection_held', heldMs: this.clock.monotonic() - startedAt });
-    };
     let result: T;
     let hooks: Awaited<ReturnType<TransactionScope['commit']>>;
     try {
       result = await untilAborted(scope.watch(this.scopes.run(scope, async () => work(scope.tx))), signal);
-      hooks = await scope.commit();
+      hooks = await scope.commit(readOnly);
     } catch (error) {
-      await finish(await scope.rollback());
+      await end(await scope.rollback());
       publishTransaction(tenantId, 'rollback', this.clock.monotonic() - startedAt);
       throw error;
     }
-    await finish(true);
+    await end(true);
+    if (!readOnly) this.noteWrite();
     publishTransaction(tenantId, 'commit', this.clock.monotonic() - startedAt);
     await this.scopes.exit(() => runHooks(hooks));
     return result;
@@ -223,37 +342,65 @@ export class Database implements TenantDatabase {
   /**
    * Checks a connection out and begins the transaction on it. A pooled connection may have died unnoticed;
    * BEGIN finds out at no extra round trip, and since nothing ran yet the next connection may serve instead.
+   * One that does not answer at all costs `livenessTimeoutMs`, once: others that have been idle for as long are
+   * not asked. All of it together takes no longer than `acquireTimeoutMs`.
    */
   private async open(
     tenantId: TenantId | undefined,
-    settings: Readonly<Record<string, string>>,
-    isolation: IsolationLevel | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<{ scope: TransactionScope; release: (reusable: boolean) => Promise<void> }> {
-    const attempts = this.pool.size + this.pool.overflow + 1;
-    for (let attempt = 1; ; attempt++) {
-      const runner = this.dataSource.createQueryRunner();
-      const client = await this.checkOut(runner, signal);
-      const release = async (reusable: boolean) => {
-        // A client that has been ended is dropped by the pool on release.
-        if (!reusable) void client.end().catch(() => undefined);
-        await runner.release();
-      };
+    options: TransactionOptions,
+    trace: CallTrace,
+    admission: TransactionAdmission | undefined,
+  ): Promise<{ scope: TransactionScope; end: (reusable: boolean) => Promise<void> }> {
+    const { signal, isolation } = options;
+    const deadline = this.clock.monotonic() + this.pool.acquireTimeoutMs;
+    const statementTimeoutMs = options.statementTimeoutMs ?? this.pool.statementTimeoutMs;
+    let failures = 0;
+    let refusal: unknown;
+    for (;;) {
+      const checkedOut = await this.checkOut(deadline, signal, trace, tenantId).catch(
+        async (error: unknown) => {
+          if (error instanceof AcquireTimeout) throw this.acquireTimeout(error, refusal);
+          if (!isConnectionLimit(error)) throw error;
+          refusal = error;
+          // Our own connections in use may come free, or somebody else's.
+          const pause = Math.min(
+            this.random.next() * FULL_SERVER_PAUSE_MS,
+            deadline - this.clock.monotonic(),
+          );
+          if (pause <= 0) throw this.acquireTimeout(error, refusal);
+          await this.clock.sleep(pause, signal);
+        },
+      );
+      if (!checkedOut) continue;
+      const { runner, client, end } = checkedOut;
       const scope = new TransactionScope(
         runner,
         client,
         this.clock,
         tenantId,
         signal ?? new AbortController().signal,
+        trace,
+        this.detector,
       );
+      const askedAt = this.clock.monotonic();
       try {
-        await scope.begin(isolation, settings);
+        const probed = await scope.begin({
+          isolation,
+          settings: this.settingsOf(tenantId, options),
+          probe: admission?.probe,
+          beginSilenceMs: Math.max(1, Math.min(this.pool.livenessTimeoutMs, deadline - askedAt)),
+          silenceMs: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + this.pool.answerGraceMs,
+        });
+        this.lastAnswers.set(client, this.clock.monotonic());
+        admission?.accept(probed);
         signal?.throwIfAborted();
-        return { scope, release };
+        return { scope, end };
       } catch (error) {
-        await release(await scope.rollback());
-        if (isConnectionFailure(error)) {
-          if (attempt < attempts) continue;
+        if (scope.silent) this.distrustedBefore = Math.max(this.distrustedBefore, askedAt);
+        await end(await scope.rollback());
+        if (scope.silent || error instanceof ConnectionLostError) {
+          failures += 1;
+          if (failures <= this.driverPool.options.max && this.clock.monotonic() < deadline) continue;
           throw toUnreachableError(this.url, error);
         }
         if (errorCode(error) === '22023') throw new SchemaNotMigratedError({ cause: error });
@@ -262,24 +409,103 @@ export class Database implements TenantDatabase {
     }
   }
 
-  private async checkOut(runner: QueryRunner, signal: AbortSignal | undefined): Promise<pg.Client> {
+  /** Settings that hold until the transaction ends. */
+  private settingsOf(tenantId: TenantId | undefined, options: TransactionOptions): Record<string, string> {
+    return {
+      ...(tenantId === undefined
+        ? { [SCOPE_SETTING]: 'system' }
+        : { role: APPLICATION_ROLE, [TENANT_SETTING]: tenantId }),
+      ...(options.readOnly && { transaction_read_only: 'on' }),
+      ...(options.statementTimeoutMs !== undefined && {
+        statement_timeout: String(options.statementTimeoutMs),
+      }),
+    };
+  }
+
+  /** A connection, or undefined when the one the pool gave is not worth asking. */
+  private async checkOut(
+    deadline: number,
+    signal: AbortSignal | undefined,
+    trace: CallTrace,
+    tenantId: TenantId | undefined,
+  ): Promise<
+    { runner: QueryRunner; client: pg.Client; end: (reusable: boolean) => Promise<void> } | undefined
+  > {
+    const runner = this.dataSource.createQueryRunner();
     const connecting = runner.connect() as Promise<pg.Client>;
+    let client: pg.Client;
     try {
-      return await untilAborted(connecting, signal);
+      client = await this.inTime(connecting, deadline, signal);
     } catch (error) {
-      if (signal?.aborted) {
-        void connecting.then(
-          () => runner.release(),
-          () => undefined,
-        );
-        throw error;
-      }
-      if (error instanceof Error && error.message === 'timeout exceeded when trying to connect') {
-        channels.database.publish({ kind: 'pool_timeout' });
-        throw new PoolTimeoutError(this.pool.acquireTimeoutMs, this.driverPool.options.max, { cause: error });
-      }
-      throw toUnreachableError(this.url, error);
+      void connecting.then(
+        () => runner.release(),
+        () => undefined,
+      );
+      if (signal?.aborted) throw error;
+      if (isPoolTimeout(error)) throw new AcquireTimeout('', { cause: error });
+      throw error instanceof AcquireTimeout || isConnectionLimit(error)
+        ? error
+        : toUnreachableError(this.url, error);
     }
+    const held = this.watch.hold(trace, tenantId);
+    const end = async (reusable: boolean) => {
+      held();
+      if (reusable) this.lastAnswers.set(client, this.clock.monotonic());
+      // A client that has been ended is dropped by the pool on release.
+      else cutConnection(client);
+      await runner.release();
+    };
+    const answeredAt = this.lastAnswers.get(client);
+    if (answeredAt === undefined || answeredAt >= this.distrustedBefore) return { runner, client, end };
+    await end(false);
+    return undefined;
+  }
+
+  /** Settles with `connecting`, unless the deadline passes or the caller leaves. */
+  private async inTime(
+    connecting: Promise<pg.Client>,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): Promise<pg.Client> {
+    // Upon a first attempt the pool's own timer comes first, which takes the waiter out of its queue.
+    const remaining = Math.max(0, deadline - this.clock.monotonic()) + POOL_TIMER_LEAD_MS;
+    let late!: (error: Error) => void;
+    const lateness = new Promise<never>((_, reject) => {
+      late = reject;
+    });
+    const timer = this.clock.schedule(remaining, () => late(new AcquireTimeout()));
+    try {
+      return await Promise.race([untilAborted(connecting, signal), lateness]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** @param refusal that of a server which had no connection left, if that was met on the way. */
+  private acquireTimeout(cause: unknown, refusal: unknown): Error {
+    const { max } = this.driverPool.options;
+    const { acquireTimeoutMs } = this.pool;
+    if (refusal) return new TooManyConnectionsError(acquireTimeoutMs, { cause: refusal });
+    if (this.poolState.checkedOut < max)
+      return toUnreachableError(this.url, new Error(`no answer within ${acquireTimeoutMs} ms`, { cause }));
+    channels.database.publish({ kind: 'pool_timeout', pool: this.name });
+    return new PoolTimeoutError(acquireTimeoutMs, max, { cause });
+  }
+
+  /** When the request in effect last committed something here. */
+  private get writtenAt(): number | undefined {
+    const request = RequestScope.current;
+    return request && this.stateOf(request).writtenAt;
+  }
+
+  private noteWrite(): void {
+    const request = RequestScope.current;
+    if (request) this.stateOf(request).writtenAt = this.clock.monotonic();
+  }
+
+  /** What is kept for a request; databases that share transactions share it. */
+  private stateOf(request: RequestScope): RequestState {
+    return request.keep(this.scopes, () => ({ loaders: new Map() }));
   }
 
   private get url(): string {
@@ -290,10 +516,14 @@ export class Database implements TenantDatabase {
   get server(): string {
     return describeServer(this.url);
   }
+}
 
-  private publishPool(): void {
-    if (channels.database.hasSubscribers) channels.database.publish({ kind: 'pool', ...this.poolState });
-  }
+/** The acquire timeout has passed. */
+class AcquireTimeout extends Error {}
+
+/** The same, found out by pg's pool. */
+function isPoolTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'timeout exceeded when trying to connect';
 }
 
 function publishTransaction(
@@ -314,24 +544,4 @@ async function runHooks(hooks: readonly (() => void | Promise<void>)[]): Promise
     }
   }
   if (failures.length > 0) throw new AfterCommitError(failures);
-}
-
-/** Settles with `promise`, or rejects with the signal's reason as soon as it aborts. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
-/** The first caller outside of this library, as `function (file:line:column)`. */
-function callOrigin(): string | undefined {
-  const frames = new Error().stack?.split('\n').slice(1) ?? [];
-  return frames
-    .find((frame) => !frame.includes('database.service'))
-    ?.trim()
-    .replace(/^at /, '');
 }

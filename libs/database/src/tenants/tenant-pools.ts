@@ -134,7 +134,7 @@ export class TenantPools implements TenantDatabase {
           statementTimeoutMs: resources.statementTimeoutMs,
         },
       },
-      { ...this.dependencies, transactionsOf: this.shared },
+      { ...this.dependencies, name: 'tenants', transactionsOf: this.shared },
     );
   }
 

@@ -97,23 +97,52 @@ describe('events of the other libraries', () => {
     expect(find(await scrape(), 'db_pool_size')).toBeUndefined();
     channels.database.publish({ kind: 'pool', size: 20, checkedOut: 22, overflow: 2, waiting: 3 });
     channels.database.publish({ kind: 'pool_timeout' });
-    channels.database.publish({ kind: 'connection_held', heldMs: 6000, origin: 'x.ts:1' });
+    channels.database.publish({ kind: 'connection_held', heldMs: 6000 });
+    channels.database.publish({ kind: 'connection_held_long', heldMs: 5000, origin: 'x.ts:1' });
+    channels.database.publish({ kind: 'pool_saturated', checkedOut: 25, capacity: 30 });
+    channels.database.publish({
+      kind: 'pool',
+      pool: 'replica-1',
+      size: 3,
+      checkedOut: 1,
+      overflow: 0,
+      waiting: 0,
+    });
     channels.database.publish({ kind: 'query', tenantId: 'acme', durationMs: 4, failed: false });
     channels.database.publish({ kind: 'query', durationMs: 4, failed: true });
     channels.database.publish({ kind: 'transaction', outcome: 'rollback', durationMs: 9 });
 
     const samples = await scrape();
 
-    expect(find(samples, 'db_pool_size')).toBe(20);
-    expect(find(samples, 'db_pool_checked_out')).toBe(22);
-    expect(find(samples, 'db_pool_overflow')).toBe(2);
-    expect(find(samples, 'db_pool_waiting')).toBe(3);
-    expect(find(samples, 'db_pool_timeout_total')).toBe(1);
-    expect(find(samples, 'db_pool_hold_seconds_bucket', { le: '5' })).toBe(0);
-    expect(find(samples, 'db_pool_hold_seconds_bucket', { le: '15' })).toBe(1);
+    const pool = 'primary';
+    expect(find(samples, 'db_pool_size', { pool })).toBe(20);
+    expect(find(samples, 'db_pool_size', { pool: 'replica-1' })).toBe(3);
+    expect(find(samples, 'db_pool_checked_out', { pool })).toBe(22);
+    expect(find(samples, 'db_pool_overflow', { pool })).toBe(2);
+    expect(find(samples, 'db_pool_waiting', { pool })).toBe(3);
+    expect(find(samples, 'db_pool_timeout_total', { pool })).toBe(1);
+    expect(find(samples, 'db_pool_saturated_total', { pool })).toBe(1);
+    expect(find(samples, 'db_pool_long_holds_total', { pool })).toBe(1);
+    expect(find(samples, 'db_pool_hold_seconds_count', { pool })).toBe(1);
+    expect(find(samples, 'db_pool_hold_seconds_bucket', { pool, le: '5' })).toBe(0);
+    expect(find(samples, 'db_pool_hold_seconds_bucket', { pool, le: '15' })).toBe(1);
     expect(find(samples, 'db_queries_total', { tenant: 'acme', outcome: 'success' })).toBe(1);
     expect(find(samples, 'db_queries_total', { tenant: 'none', outcome: 'failed' })).toBe(1);
     expect(find(samples, 'db_transaction_seconds_count', { outcome: 'rollback' })).toBe(1);
+  });
+
+  it('of replicas and repeated statements become counts, and the lag a gauge', async () => {
+    channels.database.publish({ kind: 'replica', replica: 'replica-1', outcome: 'served', lagMs: 40 });
+    channels.database.publish({ kind: 'replica', replica: 'replica-1', outcome: 'failed' });
+    channels.database.publish({ kind: 'repeated_query', tenantId: 'acme', shape: 'SELECT ?', count: 5 });
+
+    const samples = await scrape();
+
+    const replica = 'replica-1';
+    expect(find(samples, 'db_replica_reads_total', { replica, outcome: 'served' })).toBe(1);
+    expect(find(samples, 'db_replica_reads_total', { replica, outcome: 'failed' })).toBe(1);
+    expect(find(samples, 'db_replica_lag_seconds', { replica })).toBe(0.04);
+    expect(find(samples, 'db_repeated_queries_total')).toBe(1);
   });
 
   it('of models become calls, tokens and cost per tenant', async () => {

@@ -14,6 +14,7 @@ import type { PrometheusMetrics } from './prometheus-metrics.js';
 
 const NO_TENANT = 'none';
 const NO_STRATEGY = 'none';
+const PRIMARY_POOL = 'primary';
 const MS = 1000;
 
 type EventOf<Channel> = Channel extends { subscribe(listener: (event: infer Event) => void): unknown }
@@ -86,19 +87,40 @@ function recordDatabase(metrics: PrometheusMetrics, event: DatabaseEvent): void 
     case 'transaction':
       metrics.observe('dbTransaction', { outcome: event.outcome }, event.durationMs / MS);
       break;
-    case 'pool':
-      metrics.set('dbPoolSize', {}, event.size);
-      metrics.set('dbPoolCheckedOut', {}, event.checkedOut);
-      metrics.set('dbPoolOverflow', {}, event.overflow);
-      metrics.set('dbPoolWaiting', {}, event.waiting);
+    case 'pool': {
+      const labels = poolOf(event);
+      metrics.set('dbPoolSize', labels, event.size);
+      metrics.set('dbPoolCheckedOut', labels, event.checkedOut);
+      metrics.set('dbPoolOverflow', labels, event.overflow);
+      metrics.set('dbPoolWaiting', labels, event.waiting);
       break;
+    }
     case 'pool_timeout':
-      metrics.add('dbPoolTimeouts', {});
+      metrics.add('dbPoolTimeouts', poolOf(event));
+      break;
+    case 'pool_saturated':
+      metrics.add('dbPoolSaturations', poolOf(event));
       break;
     case 'connection_held':
-      metrics.observe('dbPoolHold', {}, event.heldMs / MS);
+      metrics.observe('dbPoolHold', poolOf(event), event.heldMs / MS);
       break;
+    case 'connection_held_long':
+      metrics.add('dbPoolLongHolds', poolOf(event));
+      break;
+    case 'repeated_query':
+      metrics.add('dbRepeatedQueries', {});
+      break;
+    case 'replica': {
+      const { replica, outcome, lagMs } = event;
+      metrics.add('dbReplicaReads', { replica, outcome });
+      if (lagMs !== undefined) metrics.set('dbReplicaLag', { replica }, lagMs / MS);
+      break;
+    }
   }
+}
+
+function poolOf({ pool = PRIMARY_POOL }: { pool?: string }): { pool: string } {
+  return { pool };
 }
 
 function recordModel(metrics: PrometheusMetrics, event: ModelEvent): void {
