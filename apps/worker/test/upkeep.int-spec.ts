@@ -1,8 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import type { SemanticCache } from '@sparkle/cache';
-import { parseTenantId, SystemClock, type TenantId } from '@sparkle/contracts';
-import { StudyRecordPartitions } from '@sparkle/database';
+import { parseTenantId, type TenantId } from '@sparkle/contracts';
+import {
+  MemoryArchiveStore,
+  MonthlyPartitions,
+  PartitionRetention,
+  PartitionUpkeep,
+} from '@sparkle/database';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
 import { graphragMigrations, type JobQueue, JobService, type JobTicket } from '@sparkle/graphrag';
 import { JobQueues, postgresQueueBackend, TenantRegistry } from '@sparkle/runtime';
@@ -15,6 +20,7 @@ describe('upkeep', () => {
   let queues: JobQueues;
   let purged: TenantId[];
   let maintenance: MaintenanceProcessor;
+  let archives: MemoryArchiveStore;
 
   beforeAll(() => Logger.overrideLogger(false));
   afterAll(() => Logger.overrideLogger(true));
@@ -33,7 +39,7 @@ describe('upkeep', () => {
     maintenance = new MaintenanceProcessor(
       new JobService(test.database, test.database),
       jobQueue,
-      new StudyRecordPartitions(test.database, new SystemClock()),
+      upkeepOfStudyRecords(),
       new TenantRegistry(test.database, false),
       answers as SemanticCache,
     );
@@ -43,6 +49,17 @@ describe('upkeep', () => {
     await queues?.onApplicationShutdown();
     await test?.drop();
   });
+
+  const upkeepOfStudyRecords = () => {
+    archives = new MemoryArchiveStore();
+    const partitions = new MonthlyPartitions(test.database, {
+      table: 'study_records',
+      column: 'study_time',
+    });
+    return new PartitionUpkeep(partitions, new PartitionRetention(partitions, archives, { keepMonths: 12 }));
+  };
+  const sweep = (signal = new AbortController().signal) =>
+    maintenance.process({}, { number: 1, isLast: true, signal });
 
   const addRow = async (state: string, idleSeconds = 0): Promise<JobTicket> => {
     const ticket = {
@@ -98,21 +115,50 @@ describe('upkeep', () => {
     await addRow('queued', 10);
     await addRow('running', 10);
     await addRow('queued', 120);
-    await maintenance.process();
+    await sweep();
     expect((await queues.depths()).ingestion.waiting).toBe(1);
-    await maintenance.process();
+    await sweep();
     expect((await queues.depths()).ingestion.waiting).toBe(1);
     expect(purged).toEqual(['demo', 'demo']);
   });
 
   it('makes the partitions of the coming months', async () => {
-    await maintenance.process();
+    await sweep();
     const partitions = await test.database.asSystem((sql) =>
       sql.query(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'study_records'::regclass",
       ),
     );
     expect(partitions.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('puts study records into the partitions of their months, and archives the old ones', async () => {
+    await test.createTenant('demo');
+    const monthsAgo = async (months: number) => {
+      await test.database.asSystem((sql) =>
+        sql.query(
+          `INSERT INTO study_records (tenant_id, id, user_id, activity, duration_seconds, study_time)
+           VALUES ('demo', $1, 'ada', 'reading', 60, now() - $2 * interval '1 month')`,
+          [randomUUID(), months],
+        ),
+      );
+    };
+    await monthsAgo(5);
+    await monthsAgo(20);
+    await sweep();
+    const places = await test.database.asSystem((sql) =>
+      sql.query<{ place: string }>('SELECT tableoid::regclass::text AS place FROM study_records'),
+    );
+    expect(places).toEqual([{ place: expect.stringMatching(/^study_records_\d{4}_\d{2}$/) }]);
+    expect(await archives.names()).toHaveLength(2);
+  });
+
+  it('begins no change of partitions once the worker is shutting down', async () => {
+    await expect(sweep(AbortSignal.abort(new Error('shutting down')))).rejects.toThrow('shutting down');
+    const partitions = await test.database.asSystem((sql) =>
+      sql.query("SELECT 1 FROM pg_inherits WHERE inhparent = 'study_records'::regclass"),
+    );
+    expect(partitions).toHaveLength(1);
   });
 
   it('sweeps the other tenants although one of them fails', async () => {
@@ -127,7 +173,7 @@ describe('upkeep', () => {
       if (id === 'a') throw new Error('no luck');
       return 0;
     };
-    await expect(maintenance.process()).rejects.toThrow('no luck');
+    await expect(sweep()).rejects.toThrow('no luck');
     expect(seen).toEqual(['a', 'b']);
   });
 });
