@@ -1,0 +1,14 @@
+export type { MoveOptions, MoveProgress, MoveReport, MoveStep } from './bucket-mover.js';
+export * from './errors.js';
+export type { FanOutOptions, FanOutWork, ShardResult, ShardScope } from './fan-out.js';
+export { mergeSorted } from './merge-sorted.js';
+export { openShards, Shards } from './open-shards.js';
+export { type PlannedMove, planRebalance } from './plan-rebalance.js';
+export { ShardAdministration } from './shard-administration.js';
+export type { BucketMove, MovePhase, ShardEntry } from './shard-catalogue.js';
+export { shardCatalogueMigrations, shardMigrations } from './shard-migrations.js';
+export { HashPolicy, ModuloPolicy, type ShardKey, type ShardPolicy } from './shard-policy.js';
+export { ShardedDatabase, ShardRouter } from './shard-router.js';
+export { type ShardTable, tenantShardTables } from './shard-tables.js';
+export { ShardsModule } from './shards.module.js';
+export { parseShardsOptions, type ResolvedShardsOptions, type ShardsOptions } from './shards.options.js';
