@@ -8,6 +8,7 @@ export { PgvectorSemanticStore } from './adapters/pgvector/pgvector-semantic.sto
 export {
   semanticCacheMigration,
   semanticCachePurgesMigration,
+  semanticCacheSearchMigration,
 } from './adapters/pgvector/semantic-cache.migration.js';
 export { RedisCacheStore, type RedisCacheStoreOptions } from './adapters/redis/redis-cache.store.js';
 export {

@@ -3,7 +3,13 @@ import { NestFactory } from '@nestjs/core';
 import { parseTenantId, TenantDatabase } from '@sparkle/contracts';
 import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Database, DatabaseModule, DatabaseOptionsInvalidError, StudyRecordPartitions } from './index.js';
+import {
+  Database,
+  DatabaseModule,
+  DatabaseOptionsInvalidError,
+  PartitionUpkeep,
+  SlowQueryReport,
+} from './index.js';
 import { createTestDatabase, type TestDatabase } from './testing/index.js';
 
 let db: TestDatabase;
@@ -30,7 +36,8 @@ describe('DatabaseModule', () => {
       const database = app.get(Database);
       expect(app.get(TenantDatabase)).toBe(database);
       expect(app.get(DataSource)).toBe(database.dataSource);
-      expect(app.get(StudyRecordPartitions)).toBeInstanceOf(StudyRecordPartitions);
+      expect(app.get(PartitionUpkeep)).toBeInstanceOf(PartitionUpkeep);
+      expect(app.get(SlowQueryReport)).toBeInstanceOf(SlowQueryReport);
       const rows = await database.withTenant(parseTenantId('acme'), (tx) =>
         tx.query('SELECT id FROM tenants'),
       );

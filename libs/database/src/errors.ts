@@ -204,3 +204,138 @@ export class TenantConnectionsExhaustedError extends DatabaseError {
     );
   }
 }
+
+/**
+ * The connection broke while work was going on, before COMMIT was sent. Nothing of the transaction was kept, and
+ * running the work again is safe.
+ */
+export class ConnectionLostError extends DatabaseError {
+  readonly code = 'DATABASE_CONNECTION_LOST';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      'The connection to the database was lost. The transaction was not committed and may be run again.',
+      options,
+    );
+  }
+}
+
+/**
+ * The server did not answer in time, so its connection was cut. Unless this is a
+ * {@link CommitOutcomeUnknownError}, nothing of the transaction is kept.
+ */
+export class ServerSilentError extends DatabaseError {
+  readonly code = 'DATABASE_NOT_RESPONDING';
+
+  constructor(
+    readonly silentMs: number,
+    options?: { cause?: unknown },
+  ) {
+    super(`The database did not answer for ${silentMs} ms; the connection was given up.`, options);
+  }
+}
+
+/**
+ * The connection broke after COMMIT had been sent and before its answer came: the transaction is kept either
+ * whole or not at all, and only its data can tell. Do not repeat work that is not idempotent without looking.
+ */
+export class CommitOutcomeUnknownError extends DatabaseError {
+  readonly code = 'DATABASE_COMMIT_UNKNOWN';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      'The connection to the database was lost during COMMIT. The transaction is either kept as a whole or not ' +
+        'at all; look for its effects before running it again.',
+      options,
+    );
+  }
+}
+
+/** The server stopped a statement: it ran for longer than allowed, or an administrator cancelled it. */
+export class StatementTimeoutError extends DatabaseError {
+  readonly code = 'DATABASE_STATEMENT_TIMEOUT';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      'The database stopped a statement that took too long (or that an administrator cancelled).',
+      options,
+    );
+  }
+}
+
+/** The server, or the role, had no connection left for the whole acquire timeout. */
+export class TooManyConnectionsError extends DatabaseError {
+  readonly code = 'DATABASE_TOO_MANY_CONNECTIONS';
+
+  constructor(acquireTimeoutMs: number, options?: { cause?: unknown }) {
+    super(
+      `The database server refused further connections for ${acquireTimeoutMs} ms: its limit (max_connections, ` +
+        "or the role's CONNECTION LIMIT) is reached.",
+      options,
+    );
+  }
+}
+
+/** The server has no room to write: its disk, or that of a tablespace, is full. The transaction is undone. */
+export class StorageFullError extends DatabaseError {
+  readonly code = 'DATABASE_STORAGE_FULL';
+
+  constructor(options?: { cause?: unknown }) {
+    super(
+      'The database server has no disk space left for this write; the transaction was rolled back.',
+      options,
+    );
+  }
+}
+
+/** A statement needed more temporary disk space than `temp_file_limit` allows. */
+export class TempFileLimitError extends DatabaseError {
+  readonly code = 'DATABASE_TEMP_FILE_LIMIT';
+
+  constructor(options?: { cause?: unknown }) {
+    super('A statement needed more temporary disk space than the role may use (temp_file_limit).', options);
+  }
+}
+
+/** A write in a transaction, or on a server, that may only read. Nothing was written. */
+export class ReadOnlyTransactionError extends DatabaseError {
+  readonly code = 'DATABASE_READ_ONLY';
+
+  constructor(options?: { cause?: unknown }) {
+    super('This transaction may only read: it was opened for reading, or the server is a standby.', options);
+  }
+}
+
+/** Batched loading outside of a request and of a transaction: nothing would say when its results get old. */
+export class LoaderScopeMissingError extends DatabaseError {
+  readonly code = 'DATABASE_LOADER_SCOPE_MISSING';
+
+  constructor() {
+    super(
+      'Batched loading needs a request (RequestScope.run) or a transaction to belong to; neither is there.',
+    );
+  }
+}
+
+/** A loader found no row for a key that has to have one. */
+export class RecordMissingError extends DatabaseError {
+  readonly code = 'DATABASE_RECORD_MISSING';
+
+  constructor(readonly loader: string) {
+    super(`The loader "${loader}" found nothing for the key it was asked for.`);
+  }
+}
+
+/** The definition or the use of a loader is wrong. */
+export class LoaderInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_LOADER_INVALID';
+}
+
+/** A position in the write-ahead log that is none. */
+export class WalPositionInvalidError extends DatabaseError {
+  readonly code = 'DATABASE_WAL_POSITION_INVALID';
+
+  constructor() {
+    super('A position in the write-ahead log is two hexadecimal numbers, as in 16/B374D848.');
+  }
+}

@@ -178,14 +178,6 @@ export class ConversationStore {
     return rows.map(toMessage);
   }
 
-  async bySeq(conversationId: string, seq: number): Promise<Message | undefined> {
-    const [row] = await this.sql.query<MessageRow>(
-      `SELECT ${MESSAGE} FROM messages WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3`,
-      [this.tenantId, conversationId, seq],
-    );
-    return row && toMessage(row);
-  }
-
   /** Messages `from…to`, both included, oldest first. */
   async range(conversationId: string, from: number, to: number, limit?: number): Promise<readonly Message[]> {
     const rows = await this.sql.query<MessageRow>(

@@ -3,6 +3,7 @@ import { EmbeddingDimensionsInvalidError } from '../errors.js';
 import { initialSchema } from './0001-initial-schema.js';
 import { tenantIsolation } from './0002-tenant-isolation.js';
 import { searchUnderRowSecurity } from './0003-search-under-row-security.js';
+import { indexCoverage } from './0005-index-coverage.js';
 
 export { TENANT_TABLES } from './0001-initial-schema.js';
 
@@ -13,5 +14,5 @@ export { TENANT_TABLES } from './0001-initial-schema.js';
 export function databaseMigrations(dimensions: number): readonly SchemaMigration[] {
   if (!Number.isInteger(dimensions) || dimensions < 1 || dimensions > 2000)
     throw new EmbeddingDimensionsInvalidError();
-  return [initialSchema(dimensions), tenantIsolation, searchUnderRowSecurity];
+  return [initialSchema(dimensions), tenantIsolation, searchUnderRowSecurity, indexCoverage];
 }

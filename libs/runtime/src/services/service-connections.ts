@@ -1,6 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { semanticCacheMigration, semanticCachePurgesMigration } from '@sparkle/cache';
+import {
+  semanticCacheMigration,
+  semanticCachePurgesMigration,
+  semanticCacheSearchMigration,
+} from '@sparkle/cache';
 import { databaseMigrations, migrate } from '@sparkle/database';
 import { EmbeddedPostgres } from '@sparkle/database/embedded';
 import { graphragMigrations } from '@sparkle/graphrag';
@@ -82,11 +86,13 @@ function failureOf(postgres: EmbeddedPostgres): Promise<Error> {
   });
 }
 
-function schemaOf({ embeddingDimensions }: RuntimeConfig) {
+/** Every migration of the product. */
+export function schemaOf({ embeddingDimensions }: Pick<RuntimeConfig, 'embeddingDimensions'>) {
   return [
     ...databaseMigrations(embeddingDimensions),
     ...graphragMigrations,
     semanticCacheMigration(embeddingDimensions),
     semanticCachePurgesMigration,
+    semanticCacheSearchMigration,
   ];
 }

@@ -42,6 +42,23 @@ export function semanticCacheMigration(dimensions: number): SchemaMigration {
 }
 
 /**
+ * Lets a purge find the answers made from a document by their index. Under row-level security an operator serves
+ * as an index condition only when its function is marked leakproof; `@>` on arrays of text depends on its
+ * arguments in nothing but its result. The mark is this database's alone and takes a superuser; without one,
+ * purges stay right and read all of the tenant's answers.
+ */
+export const semanticCacheSearchMigration: SchemaMigration = {
+  name: '0102-semantic-cache-search-under-row-security',
+  statements: [
+    `DO $$ BEGIN
+  ALTER FUNCTION arraycontains(anyarray, anyarray) LEAKPROOF;
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE NOTICE 'a superuser has to run: ALTER FUNCTION arraycontains(anyarray, anyarray) LEAKPROOF';
+END $$`,
+  ],
+};
+
+/**
  * What {@link PgvectorSemanticStore} remembers of purges, so that an answer made from a document that another
  * process purged meanwhile is not stored. Comes after {@link semanticCacheMigration}.
  */
