@@ -1,12 +1,13 @@
 import type { Random } from '@sparkle/contracts';
-import type { SnapshotRows, VectorHit, VectorIndex } from '@sparkle/graphrag';
+import type { SnapshotRows } from '@sparkle/graphrag';
 
 const WORDS = 20_000;
 const WORDS_PER_PASSAGE = 80;
-const MENTIONS_PER_PASSAGE = 6;
-const EDGES_PER_PASSAGE = 4;
+const MENTIONS_PER_PASSAGE = 8;
+const EDGES_PER_PASSAGE = 10;
+/** Statements tried for each passage: some repeat an edge that others state, too. */
+const STATEMENTS_PER_PASSAGE = 14;
 const NODES_PER_PASSAGE = 2;
-const NEIGHBOURS = 100;
 
 /** A question about two entities of the graph. */
 export interface SyntheticQuestion {
@@ -17,8 +18,8 @@ export interface SyntheticQuestion {
 export interface SyntheticGraph {
   readonly rows: SnapshotRows;
   readonly questions: readonly SyntheticQuestion[];
-  /** Knows the nearest passages of each question beforehand: searching vectors costs nothing here. */
-  readonly vectors: VectorIndex;
+  /** The embedding of passage number `at`. */
+  vectorOf(at: number): Float32Array;
 }
 
 const SYLLABLES = 'ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu'.split(' ');
@@ -34,13 +35,25 @@ function word(index: number): string {
   return text;
 }
 
+/** Ids of one kind that rise with their numbers. */
+const idsOf = (kind: number) => (index: number) =>
+  `${kind.toString(16).padStart(8, '0')}-0000-8000-8000-${index.toString(16).padStart(12, '0')}`;
+const nodeId = idsOf(1);
+const chunkId = idsOf(2);
+const documentId = idsOf(3);
+const edgeId = idsOf(4);
+
 /**
- * A graph as large as one that many documents leave, made of nothing: words and entities are drawn from
- * Zipf-like distributions, so a few are everywhere and most are rare, as in texts.
+ * A graph of about `edgeCount` edges, a fifth as many nodes and a tenth as many passages, made of nothing: words and
+ * entities are drawn from Zipf-like distributions, so a few are everywhere and most are rare, as in texts.
  */
-export function syntheticGraph(passages: number, questions: number, random: Random): SyntheticGraph {
+export function syntheticGraph(
+  edgeCount: number,
+  { questions, dimensions, random }: { questions: number; dimensions: number; random: Random },
+): SyntheticGraph {
   const below = (bound: number) => Math.floor(random.next() * bound);
   const zipf = (bound: number) => Math.min(bound - 1, Math.floor(bound ** random.next()) - 1);
+  const passages = Math.ceil(edgeCount / EDGES_PER_PASSAGE);
   const nodeCount = passages * NODES_PER_PASSAGE;
   // Rare words name entities, so that a name is not an everyday word.
   const nameOf = (node: number) => `${word(WORDS + (node % 9_973))} ${word(2 * WORDS + node)}`;
@@ -53,73 +66,81 @@ export function syntheticGraph(passages: number, questions: number, random: Rand
     return `${words.join(' ')}.`;
   };
 
-  const mentionedBy = Array.from({ length: passages }, () => [
-    ...new Set(Array.from({ length: MENTIONS_PER_PASSAGE }, nodeOf)),
+  // Every node is mentioned somewhere: two of its own in each passage, the others by chance.
+  const mentionedBy = Array.from({ length: passages }, (_, passage) => [
+    ...new Set([
+      2 * passage,
+      2 * passage + 1,
+      ...Array.from({ length: MENTIONS_PER_PASSAGE - NODES_PER_PASSAGE }, nodeOf),
+    ]),
   ]);
-  const edges = new Map<string, SnapshotRows['edges'][number]>();
+  const numbers = new Map<string, number>();
+  const edges: SnapshotRows['edges'][number][] = [];
   const evidence: SnapshotRows['evidence'][number][] = [];
   mentionedBy.forEach((nodes, passage) => {
-    for (let at = 0; at < EDGES_PER_PASSAGE; at += 1) {
+    const stated = new Set<string>();
+    for (let at = 0; at < STATEMENTS_PER_PASSAGE; at += 1) {
       const source = nodes[below(nodes.length)]!;
       const target = nodes[below(nodes.length)]!;
-      if (source === target) continue;
-      const id = `e${source}-${target}`;
-      edges.set(id, {
-        id,
-        sourceId: `n${source}`,
-        targetId: `n${target}`,
-        type: 'related_to',
-        weight: 1,
-        confidence: 0.8,
-      });
+      const pair = `${source} ${target}`;
+      if (source === target || stated.has(pair)) continue;
+      stated.add(pair);
+      const known = numbers.get(pair);
+      const edge = known ?? edges.length;
+      if (known === undefined) {
+        numbers.set(pair, edge);
+        const type = below(2) === 0 ? 'related_to' : word(below(50));
+        const sourceId = nodeId(source);
+        const targetId = nodeId(target);
+        edges.push({ id: edgeId(edge), sourceId, targetId, type, weight: 1, confidence: 0.8 });
+      } else edges[edge] = { ...edges[edge]!, weight: edges[edge]!.weight + 1 };
       const statement = `${nameOf(source)} ${word(zipf(WORDS))} ${word(zipf(WORDS))} ${nameOf(target)}.`;
-      evidence.push({ edgeId: id, chunkId: `c${passage}`, statement });
+      evidence.push({ edgeId: edgeId(edge), chunkId: chunkId(passage), statement });
     }
   });
 
-  const rows: SnapshotRows = {
-    nodes: Array.from({ length: nodeCount }, (_, node) => ({
-      id: `n${node}`,
-      key: nameOf(node),
-      name: nameOf(node),
-      type: 'term',
-      aliasKeys: [],
-      aliases: [],
-    })),
-    edges: [...edges.values()],
-    chunks: mentionedBy.map((nodes, passage) => ({
-      id: `c${passage}`,
-      documentId: `d${passage}`,
-      documentTitle: nameOf(nodes[0]!),
-      ordinal: 0,
-      headings: [],
-      text: text(nodes),
-      tokens: WORDS_PER_PASSAGE + 30,
-    })),
-    mentions: mentionedBy.flatMap((nodes, passage) =>
-      nodes.map((node) => ({ nodeId: `n${node}`, chunkId: `c${passage}`, count: 1 })),
-    ),
-    evidence,
-  };
-
-  const neighbours = new Map<Float32Array, readonly VectorHit[]>();
+  const vectors = Array.from({ length: passages }, () =>
+    Float32Array.from({ length: dimensions }, () => random.next() - 0.5),
+  );
   const asked = Array.from({ length: questions }, () => {
     const passage = below(passages);
     const [from, to] = [mentionedBy[passage]![0]!, nodeOf()];
-    const vector = new Float32Array(1);
-    neighbours.set(
-      vector,
-      Array.from({ length: NEIGHBOURS }, (_, rank) => ({
-        chunkId: `c${rank === 0 ? passage : below(passages)}`,
-        similarity: 0.9 - rank / 200,
-      })),
-    );
     const words = Array.from({ length: 4 }, () => word(zipf(WORDS))).join(' ');
-    return { text: `How is ${nameOf(from)} ${words} related to ${nameOf(to)}?`, vector };
+    return {
+      text: `How is ${capitalised(nameOf(from))} ${words} related to ${capitalised(nameOf(to))}?`,
+      vector: vectors[passage]!.map((value) => value + 0.1 * (random.next() - 0.5)),
+    };
   });
   return {
-    rows,
+    rows: {
+      nodes: Array.from({ length: nodeCount }, (_, node) => ({
+        id: nodeId(node),
+        key: nameOf(node),
+        name: capitalised(nameOf(node)),
+        type: 'term',
+        aliasKeys: [],
+        aliases: [],
+      })),
+      edges,
+      chunks: mentionedBy.map((nodes, passage) => ({
+        id: chunkId(passage),
+        documentId: documentId(passage),
+        documentTitle: capitalised(nameOf(nodes[0]!)),
+        ordinal: 0,
+        headings: [],
+        text: text(nodes),
+        tokens: WORDS_PER_PASSAGE + 30,
+      })),
+      mentions: mentionedBy.flatMap((nodes, passage) =>
+        nodes.map((node) => ({ nodeId: nodeId(node), chunkId: chunkId(passage), count: 1 })),
+      ),
+      evidence,
+    },
     questions: asked,
-    vectors: { search: async (vector, k) => (neighbours.get(vector) ?? []).slice(0, k) },
+    vectorOf: (at) => vectors[at]!,
   };
+}
+
+function capitalised(name: string): string {
+  return name.replace(/\b\p{Ll}/gu, (letter) => letter.toUpperCase());
 }

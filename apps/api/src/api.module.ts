@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import { RequestScopeInterceptor } from '@sparkle/database';
 import { AnswerPipeline } from './answers/answer-pipeline.js';
 import { AuthGuard } from './gateway/auth.guard.js';
 import { LimitsGuard } from './gateway/limits.guard.js';
@@ -13,6 +14,7 @@ import { DocumentsController } from './routes/documents.controller.js';
 import { GraphController } from './routes/graph.controller.js';
 import { JobsController } from './routes/jobs.controller.js';
 import { LearningController } from './routes/learning.controller.js';
+import { ResolutionsController } from './routes/resolutions.controller.js';
 
 /** The HTTP interface; needs `RuntimeModule` beside it. Guards run in this order: auth → tenant → limits. */
 @Module({
@@ -23,6 +25,7 @@ import { LearningController } from './routes/learning.controller.js';
     GraphController,
     JobsController,
     LearningController,
+    ResolutionsController,
   ],
   providers: [
     AnswerPipeline,
@@ -31,6 +34,7 @@ import { LearningController } from './routes/learning.controller.js';
     { provide: APP_GUARD, useClass: TenantGuard },
     { provide: APP_GUARD, useClass: LimitsGuard },
     { provide: APP_INTERCEPTOR, useClass: TenantContextInterceptor },
+    { provide: APP_INTERCEPTOR, useClass: RequestScopeInterceptor },
     { provide: APP_FILTER, useClass: ProblemFilter },
   ],
 })

@@ -18,10 +18,11 @@ describe('uploads', () => {
       received.push({ ...upload, text: Buffer.from(content as Uint8Array).toString() });
       return { document: { id: ID, state: 'queued' }, job: { id: ID, state: 'queued' }, duplicate: false };
     };
+    const replace = (id: string, upload: DocumentUpload) => submit({ ...upload, title: `for ${id}` });
     app = await startHttpApp({
       controllers: [DocumentsController],
       providers: [
-        { provide: DocumentService, useValue: { submit } },
+        { provide: DocumentService, useValue: { submit, replace } },
         { provide: SemanticCache, useValue: {} },
         { provide: APP_GUARD, useClass: Alice },
       ],
@@ -57,6 +58,9 @@ describe('uploads', () => {
     ['text/markdown', 'markdown'],
     ['text/plain; charset=utf-8', 'text'],
     ['Text/Markdown', 'markdown'],
+    ['text/html; charset=utf-8', 'html'],
+    ['application/xhtml+xml', 'html'],
+    ['application/pdf', 'pdf'],
   ])('takes a plain body of type %s', async (type, format) => {
     const response = await post('# Grüße', type, '?title=Letter');
     expect(response.status).toBe(202);
@@ -76,6 +80,28 @@ describe('uploads', () => {
       ['notes.v1', 'markdown'],
       ['a', 'text'],
     ]);
+  });
+
+  it.each([
+    ['page.html', '', 'html'],
+    ['page.HTM', 'application/octet-stream', 'html'],
+    ['paper.pdf', 'application/octet-stream', 'pdf'],
+    ['paper', 'application/pdf', 'pdf'],
+    ['notes', 'text/markdown', 'markdown'],
+    ['notes', '', 'text'],
+  ])('knows the format of a file named %s of type "%s"', async (name, type, format) => {
+    expect((await post(form(new File(['x'], name, { type })))).status).toBe(202);
+    expect(received).toMatchObject([{ format }]);
+  });
+
+  it('takes a new version of a document as it takes a document', async () => {
+    const response = await fetch(`${app.address}/v1/documents/${ID}`, {
+      method: 'PUT',
+      body: '<p>New</p>',
+      headers: { 'content-type': 'text/html' },
+    });
+    expect(response.status).toBe(202);
+    expect(received).toMatchObject([{ tenantId: 'demo', title: `for ${ID}`, format: 'html' }]);
   });
 
   it('takes a title that comes after the file', async () => {

@@ -57,6 +57,27 @@ function attempts(owned: Owned): Readonly<Record<string, Attempt>> {
       call: { method: 'DELETE' },
       status: 404,
     },
+    'PUT /v1/documents/{id}': {
+      path: `/v1/documents/${owned.documentId}`,
+      call: { method: 'PUT', json: { title: 'Mine now', text: 'Nothing of note.' } },
+      status: 404,
+    },
+    'POST /v1/graph/entities/{id}/merge': {
+      path: `/v1/graph/entities/${owned.nodeId}/merge`,
+      call: { json: { mergeIds: [owned.otherNodeId], reason: 'mine' } },
+      status: 404,
+    },
+    'POST /v1/graph/entities/{id}/split': {
+      path: `/v1/graph/entities/${owned.nodeId}/split`,
+      call: { json: { documentIds: [owned.documentId], reason: 'mine' } },
+      status: 404,
+    },
+    'GET /v1/graph/resolutions': { path: '/v1/graph/resolutions', status: 200 },
+    'POST /v1/graph/resolutions/{id}/undo': {
+      path: `/v1/graph/resolutions/${owned.resolutionId}/undo`,
+      call: { json: { reason: 'mine' } },
+      status: 404,
+    },
     'GET /v1/jobs/{id}': { path: `/v1/jobs/${owned.jobId}`, status: 404 },
     'GET /v1/jobs/{id}/events': { path: `/v1/jobs/${owned.jobId}/events`, status: 404 },
     'GET /v1/graph/entities': { path: `/v1/graph/entities?q=${SECRET}`, status: 200 },
@@ -76,6 +97,7 @@ function attempts(owned: Owned): Readonly<Record<string, Attempt>> {
       status: 404,
     },
     'GET /v1/progress': { path: '/v1/progress', status: 200 },
+    'GET /v1/progress/nodes': { path: '/v1/progress/nodes', status: 200 },
   };
 }
 
@@ -122,6 +144,11 @@ describe('a caller of another tenant', () => {
     const documentId = await ingest(api, owner, SECRET, text);
     const entities = await ask(`/v1/graph/entities?q=${SECRET}`);
     const others = await ask('/v1/graph/entities?q=Quonkium');
+    const finders = await ask('/v1/graph/entities?q=Quist');
+    const merged = await ask(`/v1/graph/entities/${others.body.entities[0].id}/merge`, {
+      json: { mergeIds: [finders.body.entities[0].id], reason: 'as a test' },
+    });
+    expect(merged.status).toBe(200);
     const conversation = await ask('/v1/conversations', { json: { title: SECRET } });
     await ask(`/v1/conversations/${conversation.body.id}/messages`, {
       json: { content: `What is ${SECRET}?` },
@@ -142,7 +169,7 @@ describe('a caller of another tenant', () => {
       nodeId,
       otherNodeId: others.body.entities[0].id,
       cacheEntry: cached.body.cacheEntry,
-      resolutionId: documentId,
+      resolutionId: merged.body.id,
     };
   }
 

@@ -1,1 +1,2 @@
-export { WorkerModule } from './worker.module.js';
+export type { JobAttempt, JobProcessor } from './runner/job-processor.js';
+export { PROCESSORS, WorkerModule } from './worker.module.js';

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { CommunitiesProcessor } from './processors/communities.processor.js';
 import { IngestionProcessor } from './processors/ingestion.processor.js';
 import { MaintenanceProcessor } from './processors/maintenance.processor.js';
 import { SummariesProcessor } from './processors/summaries.processor.js';
@@ -7,7 +8,14 @@ import { JOB_PROCESSORS, type JobProcessor } from './runner/job-processor.js';
 import { JobRunner } from './runner/job-runner.js';
 import { Upkeep } from './runner/upkeep.js';
 
-const PROCESSORS = [IngestionProcessor, SummariesProcessor, WarmupProcessor, MaintenanceProcessor];
+/** What works on the queues; an application that runs them in its own way provides these itself. */
+export const PROCESSORS = [
+  IngestionProcessor,
+  SummariesProcessor,
+  CommunitiesProcessor,
+  WarmupProcessor,
+  MaintenanceProcessor,
+];
 
 /** The processors of every queue; needs `RuntimeModule` beside it. */
 @Module({

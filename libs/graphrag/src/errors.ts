@@ -35,16 +35,18 @@ export class DocumentBinaryError extends DocumentError {
   readonly code = 'DOCUMENT_BINARY';
 
   constructor() {
-    super('The document holds control characters; only text and Markdown are allowed.');
+    super('The document holds control characters, which no text has.');
   }
 }
 
-/** Thrown for bytes that are not valid UTF-8 (or UTF-16 announced by a byte order mark). */
+/** Thrown for bytes that are not valid UTF-8, nor in the encoding that a byte order mark or HTML announces. */
 export class DocumentEncodingInvalidError extends DocumentError {
   readonly code = 'DOCUMENT_ENCODING_INVALID';
 
   constructor() {
-    super('The document is not valid UTF-8, nor UTF-16 with a byte order mark.');
+    super(
+      'The document is not valid UTF-8, nor in the encoding that its byte order mark or markup announces.',
+    );
   }
 }
 
@@ -53,7 +55,7 @@ export class DocumentTooDeepError extends DocumentError {
   readonly code = 'DOCUMENT_TOO_DEEP';
 
   constructor(readonly limit: number) {
-    super(`The document nests quotes or lists more than ${limit} levels deep.`);
+    super(`The document nests quotes, lists or elements too deeply; ${limit} levels are allowed.`);
   }
 }
 
@@ -62,7 +64,84 @@ export class DocumentFormatInvalidError extends DocumentError {
   readonly code = 'DOCUMENT_FORMAT_INVALID';
 
   constructor() {
-    super('The document\'s format must be "markdown" or "text".');
+    super('The document\'s format must be "markdown", "text", "html" or "pdf".');
+  }
+}
+
+/** Thrown for content that is not what its format says. */
+export class DocumentFormatMismatchError extends DocumentError {
+  readonly code = 'DOCUMENT_FORMAT_MISMATCH';
+
+  constructor(
+    readonly format: string,
+    /** What the content looks like, where that is known. */
+    readonly found?: string,
+  ) {
+    super(`The content is not of the format "${format}"${found ? `: it looks like ${found}` : ''}.`);
+  }
+}
+
+/** Thrown for a file whose bytes are damaged. */
+export class DocumentCorruptError extends DocumentError {
+  readonly code = 'DOCUMENT_CORRUPT';
+
+  constructor(readonly format: string) {
+    super(`The document cannot be read as ${format}: it is damaged or incomplete.`);
+  }
+}
+
+/** Thrown for a PDF that opens with a password only. */
+export class DocumentEncryptedError extends DocumentError {
+  readonly code = 'DOCUMENT_ENCRYPTED';
+
+  constructor() {
+    super('The document is protected by a password.');
+  }
+}
+
+/** Thrown for a PDF without text on any page: scanned, or empty. */
+export class DocumentWithoutTextError extends DocumentError {
+  readonly code = 'DOCUMENT_WITHOUT_TEXT';
+
+  constructor() {
+    super('No page of the document holds text: scanned pages need text recognition first.');
+  }
+}
+
+/** Thrown for a file that takes more time or memory to read than any document should. */
+export class DocumentTooComplexError extends DocumentError {
+  readonly code = 'DOCUMENT_TOO_COMPLEX';
+
+  constructor(
+    readonly limitMs: number,
+    readonly limitBytes: number,
+  ) {
+    super(
+      `The document could not be read within ${limitMs / 1000} s and ${Math.round(limitBytes / 1024 ** 2)} MiB.`,
+    );
+  }
+}
+
+/** Thrown when the process that reads files died of itself; trying again may help. */
+export class DocumentReaderFailedError extends GraphragError {
+  readonly code = 'DOCUMENT_READER_FAILED';
+
+  constructor(options?: { cause?: unknown }) {
+    super('The process that reads documents ended unexpectedly.', options);
+  }
+}
+
+/** Thrown for an upload beyond what a tenant may keep. */
+export class DocumentQuotaExceededError extends GraphragError {
+  readonly code = 'DOCUMENT_QUOTA_EXCEEDED';
+
+  constructor(
+    readonly unit: 'documents' | 'bytes',
+    readonly limit: number,
+  ) {
+    super(
+      `The tenant may keep at most ${limit} ${unit === 'bytes' ? 'bytes of documents' : unit}; delete some first.`,
+    );
   }
 }
 
@@ -128,12 +207,38 @@ export class NodeNotFoundError extends GraphragError {
   }
 }
 
+/** Thrown when a tenant's log has no decision of that id. */
+export class ResolutionNotFoundError extends GraphragError {
+  readonly code = 'RESOLUTION_NOT_FOUND';
+
+  constructor() {
+    super('There is no such decision.');
+  }
+}
+
+/** Thrown for a merge, split or undo that the graph does not allow. */
+export class ResolutionRefusedError extends GraphragError {
+  readonly code = 'RESOLUTION_REFUSED';
+}
+
 /** Thrown for a question or query text that is blank or too long. */
 export class QueryInvalidError extends GraphragError {
   readonly code = 'QUERY_INVALID';
 
   constructor(readonly limit: number) {
     super(`A question has 1 to ${limit} characters, not all of them blank.`);
+  }
+}
+
+/** Thrown when a graph is asked to be held in memory that is over the bound of one tenant's. */
+export class SnapshotTooLargeError extends GraphragError {
+  readonly code = 'SNAPSHOT_TOO_LARGE';
+
+  constructor(
+    readonly estimatedBytes: number,
+    readonly limit: number,
+  ) {
+    super(`The tenant's graph would take about ${estimatedBytes} bytes in memory; ${limit} are allowed.`);
   }
 }
 

@@ -138,8 +138,15 @@ export interface RankedChunk {
   readonly score: number;
 }
 
+/** What kind of question it is, see `routeQuestion`. */
+export type QuestionRoute = 'fact' | 'bridge' | 'comparison' | 'corpus';
+
+/** Where the passages come from; `communities` adds summaries of the whole corpus to what the graph gave. */
+export type RetrievalStrategy = 'plain' | 'graph' | 'communities';
+
 export interface RetrievalResult {
-  readonly strategy: 'plain' | 'graph';
+  readonly strategy: RetrievalStrategy;
+  readonly route: QuestionRoute;
   readonly chunks: readonly RankedChunk[];
   readonly paths: readonly GraphPath[];
   /** Entities of the question found in the graph. */

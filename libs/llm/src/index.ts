@@ -47,5 +47,5 @@ export {
 export { EmbeddingModel, type EmbedRequest } from './ports/embedding-model.port.js';
 export { type AdmissionGrant, type AdmissionRequest, ModelAdmission } from './ports/model-admission.port.js';
 export { type AnswerPromptInput, answerPrompt } from './prompts/answer.v1.js';
-export type { Prompt } from './prompts/prompt.js';
+export { type Prompt, promptDigest } from './prompts/prompt.js';
 export { type SummarisePromptInput, summarisePrompt } from './prompts/summarise.v1.js';

@@ -16,5 +16,5 @@ export { type JobQueueSettings, JobQueues, payloadOf, type QueueDepths } from '.
 export { postgresQueueBackend, type QueueBackend, redisQueueBackend } from './queue/queue-backend.js';
 export { type JobPayload, QUEUE_NAMES, QUEUES, type QueueName } from './queue/queues.js';
 export { RuntimeModule, type RuntimeOverrides } from './runtime.module.js';
-export { openServices, type ServiceConnections } from './services/service-connections.js';
+export { openServices, type ServiceConnections, schemaOf } from './services/service-connections.js';
 export { type RegisteredTenant, TenantRegistry } from './tenants/tenant-registry.js';

@@ -92,8 +92,10 @@ export class RuntimeModule {
       imports: [
         DatabaseModule.forRoot({
           url: services.databaseUrl,
-          pool: { size: config.databasePoolSize, overflow: Math.ceil(config.databasePoolSize / 2) },
+          pool: poolOf(config),
+          detectRepeatedQueries: config.detectRepeatedQueries,
           requireUnprivileged: config.requireUnprivilegedDatabaseRole,
+          studyRecords: config.studyRecords,
           tenantRoleSecret: config.tenantRoleSecret,
         }),
         ConcurrencyModule.forRootAsync({
@@ -128,6 +130,9 @@ export class RuntimeModule {
         }),
         GraphragModule.forRoot({
           maxDocumentBytes: config.documentMaxBytes,
+          maxDocumentsPerTenant: config.documentQuota.documents,
+          maxBytesPerTenant: config.documentQuota.bytes,
+          extraction: config.extraction,
           adapters: overrides.extractor ? [{ provide: Extractor, useValue: overrides.extractor }] : [],
         }),
         ConversationModule.forRoot({}),
@@ -136,6 +141,20 @@ export class RuntimeModule {
       exports: own.map((provider) => (typeof provider === 'function' ? provider : provider.provide)),
     };
   }
+}
+
+/** PGlite has one session: BEGIN waits for its turn there, behind transactions of any length. */
+const EMBEDDED_TURN_MS = 120_000;
+
+function poolOf({ mode, databasePoolSize }: RuntimeConfig) {
+  const bounds = { size: databasePoolSize, overflow: Math.ceil(databasePoolSize / 2) };
+  if (mode === 'production') return bounds;
+  return {
+    ...bounds,
+    acquireTimeoutMs: EMBEDDED_TURN_MS,
+    livenessTimeoutMs: EMBEDDED_TURN_MS,
+    statementTimeoutMs: EMBEDDED_TURN_MS,
+  };
 }
 
 function modelOptions({ chat, embedding, embeddingDimensions }: RuntimeConfig): LlmModuleOptions {

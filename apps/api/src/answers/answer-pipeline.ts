@@ -52,9 +52,13 @@ export class AnswerPipeline {
     return answerView(answer, cache, entryId);
   }
 
-  /** An answer from less than there was, or from a model that stood in for another, is for once only. */
-  private isWorthKeeping(answer: Answer, version: number): boolean {
-    return !answer.retrieval.degraded && answer.corpusVersion >= version && answer.model === this.model.id;
+  /**
+   * An answer from less than there was, from a model that stood in for another, or about the whole corpus before its
+   * communities were found, is for once only.
+   */
+  private isWorthKeeping({ retrieval, corpusVersion, model }: Answer, version: number): boolean {
+    const premature = retrieval.route === 'corpus' && retrieval.strategy !== 'communities';
+    return !retrieval.degraded && !premature && corpusVersion >= version && model === this.model.id;
   }
 
   private async write(

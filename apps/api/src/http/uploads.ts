@@ -1,26 +1,44 @@
 import multipart, { type MultipartFile } from '@fastify/multipart';
+import type { DocumentFormat } from '@sparkle/graphrag';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { RequestInvalidError } from './errors.js';
 
 /** A document that came as the plain body of a request, still undecoded. */
-export interface TextUpload {
+export interface BodyUpload {
   readonly content: Uint8Array;
-  readonly format: 'markdown' | 'text';
+  readonly format: DocumentFormat;
 }
 
-interface FileUpload extends TextUpload {
+interface FileUpload extends BodyUpload {
   readonly title: string | undefined;
 }
 
-const FORMATS = { 'text/markdown': 'markdown', 'text/plain': 'text' } as const;
+/** Types of body that are documents. */
+export const UPLOAD_TYPES = {
+  'text/markdown': 'markdown',
+  'text/plain': 'text',
+  'text/html': 'html',
+  'application/xhtml+xml': 'html',
+  'application/pdf': 'pdf',
+} as const satisfies Record<string, DocumentFormat>;
+
+const EXTENSIONS: Readonly<Record<string, DocumentFormat>> = {
+  md: 'markdown',
+  markdown: 'markdown',
+  txt: 'text',
+  html: 'html',
+  htm: 'html',
+  xhtml: 'html',
+  pdf: 'pdf',
+};
 
 /** Lets routes receive documents as plain bodies and as form uploads of at most `maxBytes`. */
 export async function registerUploads(server: FastifyInstance, maxBytes: number): Promise<void> {
-  for (const [type, format] of Object.entries(FORMATS)) {
+  for (const [type, format] of Object.entries(UPLOAD_TYPES)) {
     server.removeContentTypeParser(type);
-    // Bytes, not a string: whether they are text at all is for the document's own checks to say.
+    // Bytes, not a string: whether they are what the type says is for the document's own checks to find out.
     server.addContentTypeParser(type, { parseAs: 'buffer' }, (_request, body, done) => {
-      done(null, { content: body as Buffer, format } satisfies TextUpload);
+      done(null, { content: body as Buffer, format } satisfies BodyUpload);
     });
   }
   await server.register(multipart, {
@@ -29,7 +47,7 @@ export async function registerUploads(server: FastifyInstance, maxBytes: number)
   });
 }
 
-export function isTextUpload(body: unknown): body is TextUpload {
+export function isBodyUpload(body: unknown): body is BodyUpload {
   return typeof body === 'object' && body !== null && 'content' in body && body.content instanceof Uint8Array;
 }
 
@@ -62,12 +80,18 @@ export async function readMultipart(request: FastifyRequest): Promise<FileUpload
 }
 
 async function readFile(part: MultipartFile): Promise<FileUpload> {
-  const markdown = part.mimetype === 'text/markdown' || /\.(md|markdown)$/i.test(part.filename);
   return {
     content: await part.toBuffer(),
-    format: markdown ? 'markdown' : 'text',
+    format: formatOf(part.filename, part.mimetype),
     title: part.filename.replace(/\.[^.]*$/, ''),
   };
+}
+
+/** By the file's name, which browsers know better than its type; else by its type; else plain text. */
+function formatOf(filename: string, mimetype: string): DocumentFormat {
+  const extension = /\.([^.]+)$/.exec(filename)?.[1]?.toLowerCase() ?? '';
+  const types: Readonly<Record<string, DocumentFormat>> = UPLOAD_TYPES;
+  return EXTENSIONS[extension] ?? types[mimetype.toLowerCase()] ?? 'text';
 }
 
 /** The parser's own failures carry neither code nor status: then the body is not what its type says. */

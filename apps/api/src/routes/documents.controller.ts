@@ -1,21 +1,21 @@
-import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Put, Query, Req, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { SemanticCache } from '@sparkle/cache';
 import type { Principal } from '@sparkle/contracts';
-import { DocumentService, type DocumentUpload } from '@sparkle/graphrag';
+import { DocumentService, type DocumentUpload, type Submission } from '@sparkle/graphrag';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Scope } from '../gateway/auth.guard.js';
 import { Caller } from '../gateway/caller.decorator.js';
 import { RequestInvalidError } from '../http/errors.js';
 import { uuidParam } from '../http/parameters.js';
-import { isMultipart, isTextUpload, readMultipart } from '../http/uploads.js';
+import { isBodyUpload, isMultipart, readMultipart, UPLOAD_TYPES } from '../http/uploads.js';
 import { ZodBody, ZodPipe, ZodQuery } from '../http/zod.pipe.js';
 
 const jsonUpload = z.strictObject({
   title: z.string().optional(),
   text: z.string(),
-  format: z.enum(['markdown', 'text']).default('markdown'),
+  format: z.enum(['markdown', 'text', 'html']).default('markdown'),
 });
 
 const uploadQuery = z.object({
@@ -42,10 +42,11 @@ export class DocumentsController {
   @ApiOperation({
     summary: 'Upload a document',
     description:
-      'As JSON, as the plain body (text/markdown or text/plain), or as a form field `file`. Answers 202 with ' +
-      'the job that ingests it, or 200 with `duplicate: true` when the tenant has this content already.',
+      'Markdown, plain text, HTML or PDF: as JSON (not PDF), as the plain body, or as a form field `file`. ' +
+      'Answers 202 with the job that ingests it, or 200 with `duplicate: true` when the tenant has this content ' +
+      'already.',
   })
-  @ApiConsumes('application/json', 'text/markdown', 'text/plain', 'multipart/form-data')
+  @ApiConsumes('application/json', ...Object.keys(UPLOAD_TYPES), 'multipart/form-data')
   @ZodBody(jsonUpload)
   @ZodQuery(uploadQuery)
   async upload(
@@ -54,16 +55,32 @@ export class DocumentsController {
     @Query(new ZodPipe(uploadQuery)) query: z.output<typeof uploadQuery>,
     @Res() reply: FastifyReply,
   ): Promise<void> {
+    const { tenantId, userId } = caller;
     const upload = await uploadOf(request, query.title);
-    const { document, job, duplicate } = await this.documents.submit({
-      tenantId: caller.tenantId,
-      userId: caller.userId,
-      ...upload,
-    });
-    void reply
-      .code(duplicate ? 200 : 202)
-      .header('location', `/v1/documents/${document.id}`)
-      .send({ documentId: document.id, jobId: job.id, state: document.state, duplicate });
+    accept(reply, await this.documents.submit({ tenantId, userId, ...upload }));
+  }
+
+  @Put(':id')
+  @Scope('write')
+  @ApiOperation({
+    summary: 'Replace a document by a new version',
+    description:
+      'Takes what the upload takes. The version is a document with an id of its own; the one before stays until ' +
+      'the version is ready, and for good if it fails. Unchanged passages are not embedded again.',
+  })
+  @ApiConsumes('application/json', ...Object.keys(UPLOAD_TYPES), 'multipart/form-data')
+  @ZodBody(jsonUpload)
+  @ZodQuery(uploadQuery)
+  async replace(
+    @Caller() caller: Principal,
+    @Param('id', uuidParam) id: string,
+    @Req() request: FastifyRequest,
+    @Query(new ZodPipe(uploadQuery)) query: z.output<typeof uploadQuery>,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const { tenantId, userId } = caller;
+    const upload = await uploadOf(request, query.title);
+    accept(reply, await this.documents.replace(id, { tenantId, userId, ...upload }));
   }
 
   @Get()
@@ -89,9 +106,16 @@ export class DocumentsController {
   }
 }
 
+function accept(reply: FastifyReply, { document, job, duplicate }: Submission): void {
+  void reply
+    .code(duplicate ? 200 : 202)
+    .header('location', `/v1/documents/${document.id}`)
+    .send({ documentId: document.id, jobId: job.id, state: document.state, duplicate });
+}
+
 async function uploadOf(request: FastifyRequest, title?: string): Promise<Upload> {
   if (isMultipart(request)) return readMultipart(request);
-  if (isTextUpload(request.body)) return { title, ...request.body };
+  if (isBodyUpload(request.body)) return { title, ...request.body };
   const parsed = new ZodPipe(jsonUpload).transform(request.body);
   if (title !== undefined)
     throw new RequestInvalidError([{ path: 'title', message: 'belongs in the body of a JSON upload' }]);

@@ -27,6 +27,15 @@ const studyRecord = z.strictObject({
   studyTime: z.iso.datetime({ offset: true }).optional().describe('Default: now'),
 });
 
+const begun = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  mastered: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional()
+    .describe('Only concepts that are mastered, or only those that are not'),
+});
+
 const period = z.object({ days: z.coerce.number().int().min(1).max(366).default(7) });
 
 @ApiTags('learning')
@@ -78,6 +87,16 @@ export class LearningController {
     @Query(new ZodPipe(period)) { days }: z.output<typeof period>,
   ) {
     return this.study.progress(tenantId, userId, days);
+  }
+
+  @Get('progress/nodes')
+  @ApiOperation({ summary: 'What a learner has begun, those studied last first' })
+  @ZodQuery(begun)
+  async nodes(
+    @Caller() { tenantId, userId }: Principal,
+    @Query(new ZodPipe(begun)) query: z.output<typeof begun>,
+  ) {
+    return { nodes: await this.study.nodes(tenantId, userId, query) };
   }
 }
 

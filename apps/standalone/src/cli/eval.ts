@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { answersEvaluation } from '../eval/answers.js';
+import { corpusEvaluation } from '../eval/corpus.js';
 import type { Evaluation } from '../eval/evaluation.js';
 import { paraphraseEvaluation } from '../eval/paraphrase.js';
 import { pathsEvaluation } from '../eval/paths.js';
@@ -11,6 +12,7 @@ const EVALUATIONS: Readonly<Record<string, Evaluation>> = {
   answers: answersEvaluation,
   paths: pathsEvaluation,
   paraphrase: paraphraseEvaluation,
+  corpus: corpusEvaluation,
 };
 
 await runCommand(async () => {

@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { Clock, channels, TenantContext, type TenantId } from '@sparkle/contracts';
+import { RequestScope } from '@sparkle/database';
 import { JobQueues, payloadOf, RuntimeConfig } from '@sparkle/runtime';
 import { DelayedError, type Job, UnrecoverableError, type Worker } from 'bullmq';
 import { JOB_PROCESSORS, type JobProcessor } from './job-processor.js';
@@ -72,7 +73,10 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       signal: this.shutdown.signal,
     };
     try {
-      await onBehalfOf(tenantId, () => processor.process(payload, attempt));
+      await RequestScope.run(
+        () => onBehalfOf(tenantId, () => processor.process(payload, attempt)),
+        `job ${processor.queue}`,
+      );
     } catch (error) {
       if (this.shutdown.signal.aborted) return this.handBack(job, token);
       finish(tenantId ?? SYSTEM, attempt.isLast ? 'failed' : 'retried');

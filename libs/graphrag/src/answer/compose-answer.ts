@@ -6,6 +6,7 @@ import {
   type TokenUsage,
   UNSUPPORTED_ANSWER,
 } from '@sparkle/llm';
+import type { SummaryPoint } from '../adapters/postgres/community.store.js';
 import { detectLanguage } from '../extract/entity-name.js';
 import { analyse } from '../index/analyse.js';
 import { splitSentences } from '../ingest/sentences.js';
@@ -90,7 +91,7 @@ export function citationsFor(
   return markers.flatMap((marker) => citationsOf(marker, '', request));
 }
 
-const MARKERS = /\s?\[((?:[PC]\d{1,4})(?:\s?[,;，、]\s?[PC]\d{1,4})*)\]/g;
+const MARKERS = /\s?\[((?:[PCG]\d{1,4})(?:\s?[,;，、]\s?[PCG]\d{1,4})*)\]/g;
 
 /** Removes markers that no passage has, splits `[C1, C2]`, and lists the rest in order of appearance. */
 function keepGivenMarkers(
@@ -121,6 +122,7 @@ function citationsOf(
     const quote = verbatim ?? bestSentence(chunk.text, [request.question, ...said].join(' '));
     return [citation(marker, chunk, quote)];
   }
+  if (source.kind === 'community') return pointCitations(marker, text, source.points, request);
   const inContext = new Map<string, Omit<RankedChunk, 'score'>>();
   for (const given of request.context.sources.values()) {
     if (given.kind === 'chunk') inContext.set(given.chunk.chunkId, given.chunk);
@@ -144,6 +146,23 @@ function citationsOf(
   return [...citations.values()];
 }
 
+/** Passages behind the points of a summary that the answer repeats, or behind its first point. */
+function pointCitations(
+  marker: string,
+  text: string,
+  points: readonly SummaryPoint[],
+  request: Pick<AnswerRequest, 'question' | 'chunkOf'>,
+): Citation[] {
+  const said = statementsAt(text, marker);
+  const repeated = points.filter((point) => said.some((statement) => point.text.includes(statement)));
+  const chunkIds = (repeated.length > 0 ? repeated : points.slice(0, 1)).flatMap((point) => point.chunkIds);
+  return [...new Set(chunkIds)].flatMap((chunkId) => {
+    const chunk = request.chunkOf?.(chunkId);
+    if (!chunk) return [];
+    return [citation(marker, chunk, bestSentence(chunk.text, [request.question, ...said].join(' ')))];
+  });
+}
+
 function citation(marker: string, chunk: Omit<RankedChunk, 'score'>, quote: string): Citation {
   return {
     marker,
@@ -156,7 +175,7 @@ function citation(marker: string, chunk: Omit<RankedChunk, 'score'>, quote: stri
 
 /** What an answer says right before a marker, sentence by sentence. */
 function statementsAt(text: string, marker: string): string[] {
-  const parts = text.split(/((?:\s?\[[PC]\d{1,4}\])+)/);
+  const parts = text.split(/((?:\s?\[[PCG]\d{1,4}\])+)/);
   const statements: string[] = [];
   for (let index = 0; index + 1 < parts.length; index += 2) {
     if (!parts[index + 1]!.includes(`[${marker}]`)) continue;

@@ -1,6 +1,6 @@
 import { countTokens } from '@sparkle/llm';
 import type { ChunkDraft } from '../model.js';
-import type { ResolvableEntity, ResolvableRelation } from '../ingest/resolve-entities.js';
+import type { ResolvableEntity, ResolvableRelation } from '../resolve/resolve-entities.js';
 import { type Course, type CourseConcept, parseCourse } from './course.schema.js';
 
 /** What one passage of an outline states. */

@@ -1,7 +1,7 @@
 import { foldText } from '../extract/entity-name.js';
 
 const ARTICLES = /\b(?:a|an|the)\b/g;
-const MARKERS = /\s?\[[PC]\d{1,4}\]/g;
+const MARKERS = /\s?\[[PCG]\d{1,4}\]/g;
 const PUNCTUATION = /[^\p{L}\p{N}\s]+/gu;
 const CJK = /\p{Script=Han}/u;
 

@@ -17,7 +17,9 @@ const DATE = new RegExp(
 );
 const YEAR = /\b(?:1[0-9]|20)\d\d\b/;
 const QUOTED = /(?:"|“|``)([^"“”`\n]{2,80}?)(?:"|”|''|``)/g;
-const TOKEN = /[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}&]|['’.](?=\p{L})|[-–](?=[\p{L}\p{N}]))*/gu;
+/** A word; a Chinese character beside it is not part of it: `RMSProp和SGD` has two. */
+const TOKEN =
+  /(?!\p{Script=Han})[\p{L}\p{N}](?:(?!\p{Script=Han})[\p{L}\p{M}\p{N}&]|['’.](?=\p{L})|[-–](?=[\p{L}\p{N}]))*/gu;
 
 /** Lower-case words that may stand inside a name, between two capitalised ones. */
 const INNER = new Set(

@@ -1,7 +1,7 @@
 import { foldText, isCjk, normaliseEntityName } from './entity-name.js';
 
 /** Names longer than this many words or Chinese characters are not looked for in running text. */
-const MAX_NAME_UNITS = 16;
+export const MAX_NAME_UNITS = 16;
 
 /** A word of a text, or one character of a script without spaces, with its UTF-16 position. */
 export interface NameUnit {

@@ -18,6 +18,16 @@ const ALSO_KNOWN = new RegExp(
   `^${PHRASE}(?: ?\\([^()]{0,80}\\))?,? (?:is |are |was )?(?:also |better |commonly )?(?:known|called|referred to) (?:simply )?as ${PHRASE}`,
   'u',
 );
+const ALSO_CALLED = new RegExp(
+  `^${PHRASE}(?:, | \\()(?:also|commonly|sometimes|often) (?:known as|called|termed|named|referred to as) (?:the )?${PHRASE}`,
+  'u',
+);
+const MEANS = new RegExp(`^${PHRASE} (?:refers? to|is defined as|are defined as) ${ARTICLE} ${PHRASE}`, 'u');
+/** Up to the first plural: what follows it is the sentence's verb. */
+const AND_OTHER = new RegExp(
+  `^${LIST},? (?:and|or) other ((?:[\\p{L}\\-]+ ){0,3}?[\\p{L}\\-]{2,}s)(?![\\p{L}\\-])`,
+  'u',
+);
 const REQUIRES = new RegExp(
   `^${PHRASE}(?: ?\\([^()]{0,80}\\))? (?:requires?|depends? on|builds? (?:up)?on|presupposes?|assumes?)(?: an?| the)?(?: (?:good |basic |solid )?(?:knowledge|understanding|grasp) of)? ${LIST}`,
   'u',
@@ -46,14 +56,53 @@ const ZH_ALIAS = new RegExp(
   'u',
 );
 const ZH_REQUIRES = new RegExp(
-  `(?:学习|理解|掌握)?${ZH}(?:之前|前)?，?(?:需要|应该|应当|必须|应|需)(?:首先|先)?(?:学习|掌握|了解|理解|学会)${ZH}${ZH_END}`,
+  `(?:学习|理解|掌握)?${ZH}(?:之前|前)?，?(?:需要|应该|应当|必须|应|需)(?:首先|先)?(?:学习|掌握|了解|理解|学会|学)${ZH}${ZH_END}`,
   'u',
 );
 const ZH_PREREQUISITE = new RegExp(
   `${ZH}是(?:学习|理解|掌握)?${ZH}的(?:基础|前提|先修课程|先修知识|前置知识)`,
   'u',
 );
-const ZH_PART = new RegExp(`^${ZH}(?:由${ZH}组成|包括${ZH}${ZH_END})`, 'u');
+const ZH_LIST_END = '(?:等|(?=[，。；！？,.;]|$))';
+/** Names joined by 、 and 和. */
+const ZH_LIST = '([\\p{Script=Han}A-Za-z0-9+#\\-、]{2,60}?)';
+const ZH_PART = new RegExp(
+  `^${ZH}(?:由${ZH_LIST}(?:组成|构成)|(?:包括|包含)(?:了)?${ZH_LIST}${ZH_LIST_END})`,
+  'u',
+);
+const ZH_SUCH_AS = new RegExp(`${ZH}，?(?:例如|比如|譬如|诸如)${ZH_LIST}${ZH_LIST_END}`, 'u');
+const ZH_ARE = new RegExp(`^${ZH_LIST}(?:都|均|皆)(?:是|属于)(?:一种|一类)?${ZH}${ZH_END}`, 'u');
+const ZH_MEANS = new RegExp(`^(?:所谓)?${ZH}，?(?:是指|指的是|的定义是|定义为)${ZH}${ZH_END}`, 'u');
+const ZH_OF = new RegExp(
+  `^${ZH}是${ZH}的(?:一个|一种|一项)?(首都|省会|分支|子集|组成部分|一部分|子领域|特例)`,
+  'u',
+);
+const ZH_OF_TYPES: Readonly<Record<string, string>> = {
+  首都: 'capital_of',
+  省会: 'capital_of',
+  特例: 'is_a',
+};
+/** Who did it, and what it was: `A提出了B`, `B由A提出`. */
+const ZH_DEEDS: Readonly<Record<string, string>> = {
+  提出: 'proposed',
+  发明: 'invented',
+  发现: 'discovered',
+  证明: 'proved',
+  创立: 'founded',
+  创办: 'founded',
+  创建: 'founded',
+  建立: 'founded',
+  开发: 'developed',
+};
+const ZH_DEED = Object.keys(ZH_DEEDS).join('|');
+const ZH_DID = new RegExp(`^${ZH}(?:在|于)?(?:\\d{4}年)?(?:首次|最早)?(${ZH_DEED})了${ZH}${ZH_END}`, 'u');
+const ZH_DONE_BY = new RegExp(
+  `^${ZH}(?:是)?由${ZH}(?:在|于)?(?:\\d{4}年)?(?:首次|最早)?(${ZH_DEED})(?:的)?${ZH_END}`,
+  'u',
+);
+const ZH_PLACED = new RegExp(`^${ZH}(?:的)?(?:总部)?(?:位于|坐落于|坐落在)${ZH}${ZH_END}`, 'u');
+const ZH_SEAT = new RegExp(`，(?:其)?总部(?:位于|设在|在)${ZH}${ZH_END}`, 'u');
+const ZH_SINCE = /^([\p{Script=Han}A-Za-z0-9+#-]{2,20}?)(?:成立|创立|建立|创建)于(\d{4})年/u;
 
 const ZH_PERSON = '([\\p{Script=Han}·]{2,12}?)';
 const ZH_WORK = '[《「]([^《》「」\\n]{1,40})[》」]';
@@ -63,7 +112,7 @@ const ZH_WRITTEN_BY = new RegExp(
 );
 const ZH_WROTE = new RegExp(`^${ZH_PERSON}(?:写了|写过|创作了|撰写了|著有|写下了?)${ZH_WORK}`, 'u');
 const ZH_BORN = new RegExp(
-  `^${ZH_PERSON}(?:[（(][^）)]{1,40}[）)])?(?:是[\\p{Script=Han}]{2,16})?[，,]?(?:\\d{4}年)?(?:出生于|生于|出生在)${ZH}${ZH_END}`,
+  `^${ZH_PERSON}(?:[（(][^）)]{1,40}[）)])?(?:是[\\p{Script=Han}]{2,16})?[，,]?(?:于)?(?:\\d{4}年)?(?:\\d{1,2}月)?(?:\\d{1,2}日)?(?:出生于|生于|出生在)${ZH}${ZH_END}`,
   'u',
 );
 
@@ -83,6 +132,12 @@ function englishRelations(sentence: string): PatternRelation[] {
   };
   const alias = ALSO_KNOWN.exec(sentence);
   if (alias) push(alias[1], alias[2]!, 'also_known_as', 0.8);
+  const called = ALSO_CALLED.exec(sentence);
+  if (called) push(called[1], called[2]!, 'also_known_as', 0.8);
+  const means = MEANS.exec(sentence);
+  if (means) push(means[1], means[2]!, 'is_a', 0.6);
+  const other = sentence.includes(' other ') ? AND_OTHER.exec(sentence) : null;
+  if (other) for (const item of listItems(other[1]!)) push(item, other[2]!, 'is_a', 0.6);
   const requires = REQUIRES.exec(sentence);
   if (requires) for (const item of listItems(requires[2]!)) pushPrerequisite(found, item, requires[1]!);
   const before = BEFORE.exec(sentence);
@@ -133,7 +188,37 @@ function chineseRelations(sentence: string): PatternRelation[] {
     });
   }
   const part = ZH_PART.exec(sentence);
-  if (part) found.push({ source: part[2] ?? part[3], target: part[1]!, type: 'part_of', confidence: 0.6 });
+  if (part)
+    for (const item of chineseItems((part[2] ?? part[3])!))
+      found.push({ source: item, target: part[1]!, type: 'part_of', confidence: 0.6 });
+  const such = ZH_SUCH_AS.exec(sentence);
+  if (such)
+    for (const item of chineseItems(such[2]!))
+      found.push({ source: item, target: such[1]!, type: 'is_a', confidence: 0.6 });
+  const are = ZH_ARE.exec(sentence);
+  if (are)
+    for (const item of chineseItems(are[1]!))
+      found.push({ source: item, target: are[2]!, type: 'is_a', confidence: 0.7 });
+  const means = ZH_MEANS.exec(sentence);
+  if (means && !/[了着被把]/.test(means[2]!))
+    found.push({ source: means[1], target: means[2]!, type: 'is_a', confidence: 0.5 });
+  const of = ZH_OF.exec(sentence);
+  if (of) {
+    const type = ZH_OF_TYPES[of[3]!] ?? 'part_of';
+    found.push({ source: of[1], target: of[2]!, type, confidence: 0.7 });
+  }
+  const did = ZH_DID.exec(sentence);
+  if (did) found.push({ source: did[1], target: did[3]!, type: ZH_DEEDS[did[2]!]!, confidence: 0.7 });
+  const done = ZH_DONE_BY.exec(sentence);
+  if (done) found.push({ source: done[2], target: done[1]!, type: ZH_DEEDS[done[3]!]!, confidence: 0.7 });
+  const placed = ZH_PLACED.exec(sentence);
+  if (placed) found.push({ source: placed[1], target: placed[2]!, type: 'located_in', confidence: 0.7 });
+  const since = ZH_SINCE.exec(sentence);
+  if (since) {
+    found.push({ source: since[1], target: since[2]!, type: 'founded_in', confidence: 0.8 });
+    const seat = ZH_SEAT.exec(sentence);
+    if (seat) found.push({ source: since[1], target: seat[1]!, type: 'located_in', confidence: 0.7 });
+  }
   const written = ZH_WRITTEN_BY.exec(sentence);
   if (written) found.push({ source: written[2], target: written[1]!, type: 'wrote', confidence: 0.8 });
   const wrote = ZH_WROTE.exec(sentence);
@@ -145,8 +230,17 @@ function chineseRelations(sentence: string): PatternRelation[] {
   );
 }
 
+/** The names of a list; one too long or beginning with a small word is a clause, not a name. */
+function chineseItems(list: string): string[] {
+  return list
+    .split(/、|以及|[和与及]/u)
+    .map((item) => item.replace(/等$/, ''))
+    .filter((item) => item.length >= 2 && item.length <= 16 && !/^[的是在了有对从而但也都]/u.test(item))
+    .slice(0, 8);
+}
+
 function stripLeadingVerb(phrase: string): string {
-  return phrase.replace(/^(?:在)?(?:学习|理解|掌握)/, '');
+  return phrase.replace(/^(?:在|想要|若要|要)?(?:学习|理解|掌握)/, '');
 }
 
 /** Words at which a noun phrase ends. */
@@ -193,8 +287,9 @@ function lastNouns(raw: string): string | undefined {
 const CLAUSE = /,? \b(?:because|since|as|which|whose|where|when|while|so|if|in order|although|unless)\b.*$/iu;
 
 function listItems(raw: string): string[] {
-  return raw
-    .replace(CLAUSE, '')
+  // What follows the item after `and` goes on with the sentence: `such as A, B and C, converge`.
+  const list = raw.replace(CLAUSE, '').replace(/(?<=(?: and | or )[^,]{1,60}),.*$/u, '');
+  return list
     .split(/, (?:and |or )?| and | or /)
     .map((item) => item.trim())
     .filter((item) => item !== '')

@@ -61,10 +61,29 @@ describe('English relations', () => {
       'Gradient Descent prerequisite_of Neural Networks',
     ],
     ['Classifiers such as decision trees and random forests exist.', 'decision trees is_a Classifiers'],
+    ['Lions, tigers and other cats hunt at night.', 'tigers is_a cats'],
+    ['Overfitting refers to a model that fits noise.', 'Overfitting is_a model'],
+    ['Entropy is defined as the expected surprise.', 'Entropy is_a expected surprise'],
     ['Marie Curie was born in Warsaw.', 'Marie Curie born_in Warsaw'],
     ['Notting Hill is a 1999 film directed by Roger Michell.', 'Notting Hill directed_by Roger Michell'],
   ])('%s states %s', (text, triple) => {
     expect(triples(text)).toContain(triple);
+  });
+
+  it('ends a list of examples where its sentence goes on', () => {
+    const found = triples('Optimisers, including Adam, RMSProp and SGD, converge.');
+    expect(found.filter((triple) => triple.includes(' is_a '))).toEqual([
+      'Adam is_a Optimisers',
+      'RMSProp is_a Optimisers',
+      'SGD is_a Optimisers',
+    ]);
+  });
+
+  it.each([
+    'Recall, also called sensitivity, measures coverage.',
+    'Recall (also known as sensitivity) measures coverage.',
+  ])('takes the other name in "%s" for an alias', (text) => {
+    expect(extract(text).entities.find(({ name }) => name === 'Recall')?.aliases).toEqual(['sensitivity']);
   });
 
   it('reads a pronoun at the start of a sentence as the title', () => {
@@ -121,6 +140,18 @@ describe('Chinese', () => {
     ['《静夜思》是李白写的一首诗。', '李白 wrote 静夜思'],
     ['李白写了《静夜思》。', '李白 wrote 静夜思'],
     ['李白是唐代诗人，出生于碎叶城。', '李白 born_in 碎叶城'],
+    ['马克思于1818年5月5日出生在特里尔。', '马克思 born_in 特里尔'],
+    ['要理解反向传播，必须先学链式法则。', '链式法则 prerequisite_of 反向传播'],
+    ['优化器包括Adam、RMSProp和SGD。', 'SGD part_of 优化器'],
+    ['聚类算法，例如K均值、DBSCAN等，很常用。', 'DBSCAN is_a 聚类算法'],
+    ['决策树、随机森林和支持向量机都是监督学习算法。', '支持向量机 is_a 监督学习算法'],
+    ['深度学习是机器学习的一个分支。', '深度学习 part_of 机器学习'],
+    ['北京是中国的首都。', '北京 capital_of 中国'],
+    ['爱因斯坦在1905年提出了相对论。', '爱因斯坦 proposed 相对论'],
+    ['相对论由爱因斯坦提出。', '爱因斯坦 proposed 相对论'],
+    ['阿里巴巴成立于1999年，总部位于杭州。', '阿里巴巴 founded_in 1999'],
+    ['阿里巴巴成立于1999年，总部位于杭州。', '阿里巴巴 located_in 杭州'],
+    ['布达拉宫位于拉萨。', '布达拉宫 located_in 拉萨'],
   ])('%s states %s', (text, triple) => {
     expect(triples(text)).toContain(triple);
   });
@@ -137,6 +168,22 @@ describe('Chinese', () => {
       ({ name }) => name === '支持向量机',
     );
     expect(entity?.aliases).toEqual(['Support Vector Machine', 'SVM']);
+  });
+
+  it.each([
+    ['他在柏林大学学习，后来去了巴黎。', ['柏林大学']],
+    ['决策树和支持向量机都是算法。', ['支持向量机']],
+    ['常用的有RMSProp和SGD。', ['RMSProp', 'SGD']],
+  ])('cuts names out of %s where they begin and end', (text, expected) => {
+    const found = names(text, '笔记').filter((name) => name !== '笔记');
+    expect(found).toEqual(expect.arrayContaining(expected));
+    for (const name of found) expect(name).not.toMatch(/^(?:他|她|和|的)|(?:都是|等|学学习)$/);
+  });
+
+  it('takes the Latin name with its language and abbreviation in brackets for aliases', () => {
+    const text = '随机梯度下降（英语：Stochastic Gradient Descent，缩写：SGD）是一种优化方法。';
+    const entity = extract(text).entities.find(({ name }) => name === '随机梯度下降');
+    expect(entity?.aliases).toEqual(['Stochastic Gradient Descent', 'SGD']);
   });
 
   it('takes 又称 for an alias', () => {

@@ -30,7 +30,7 @@ const MAX_ENTITIES_IN_SENTENCE = 24;
  * pronoun. English and Chinese.
  */
 export class RuleBasedExtractor implements Extractor {
-  readonly id = 'rules-1';
+  readonly id = 'rules-2';
 
   async extract(request: ExtractionRequest): Promise<Extraction> {
     request.signal?.throwIfAborted();

@@ -1,6 +1,6 @@
 import { normaliseEntityName } from '../extract/entity-name.js';
-import { NameDictionary } from '../extract/name-dictionary.js';
 import type {
+  EntityType,
   SnapshotChunk,
   SnapshotEdge,
   SnapshotEvidence,
@@ -10,337 +10,539 @@ import type {
 } from '../model.js';
 import { analyse } from './analyse.js';
 import { buildCsr, type Csr } from './csr.js';
-import { LexicalIndex } from './lexical-index.js';
+import { type LexicalIndex, LexicalIndexBuilder } from './lexical-index.js';
+import {
+  GrowingUint32,
+  type KeyIndex,
+  KeyIndexBuilder,
+  type PackedStrings,
+  PackedStringsBuilder,
+  type SortedIds,
+  SortedIdsBuilder,
+} from './packed-strings.js';
+import { factTerms, nameTerms, passageText, UNSTATED_RELATION } from './passage-terms.js';
+import { finished, type Steps } from './steps.js';
 import { buildWalk, type Walk } from './walk.js';
 
-/** Type of an edge of which only is known that its ends occur together. */
-export const UNSTATED_RELATION = 'related_to';
+const MOST_COUNTED = 0xffff;
+const BYTES_PER_TERM = 80;
 
-/**
- * One tenant's graph at one version, immutable. Nodes, edges and chunks are numbered from zero in the order of
- * their ids; every relation between them is a typed array over those numbers.
- */
-export interface GraphSnapshot {
-  readonly nodes: readonly SnapshotNode[];
-  readonly chunks: readonly SnapshotChunk[];
-  readonly edges: {
-    readonly ids: readonly string[];
-    readonly source: Int32Array;
-    readonly target: Int32Array;
-    /** Index into {@link typeNames}. */
-    readonly type: Int32Array;
-    readonly typeNames: readonly string[];
-    readonly weight: Float32Array;
-    readonly confidence: Float32Array;
-  };
+/** Edges as columns; an edge's number is its place. */
+interface EdgeColumns {
+  readonly ids: SortedIds;
+  readonly source: Int32Array;
+  readonly target: Int32Array;
+  /** Index into {@link typeNames}. */
+  readonly type: Uint32Array;
+  readonly typeNames: readonly string[];
+  readonly weight: Float32Array;
+  readonly confidence: Float32Array;
+}
+
+interface NodeColumns {
+  readonly ids: SortedIds;
+  readonly keys: PackedStrings;
+  readonly names: PackedStrings;
+  readonly types: readonly EntityType[];
+  readonly type: Uint8Array;
+  /** Aliases of node `n` stand from `aliasEnds[n − 1]` up to `aliasEnds[n]`. */
+  readonly aliasEnds: Uint32Array;
+  readonly aliases: PackedStrings;
+  readonly aliasKeys: PackedStrings;
+}
+
+interface ChunkColumns {
+  readonly ids: SortedIds;
+  readonly documentIds: readonly string[];
+  readonly documentTitles: readonly string[];
+  /** Index into the two above. */
+  readonly document: Uint32Array;
+  readonly ordinal: Uint32Array;
+  readonly tokens: Uint32Array;
+  /** As JSON. */
+  readonly headings: PackedStrings;
+  readonly texts: PackedStrings;
+}
+
+interface Columns {
+  readonly node: NodeColumns;
+  readonly chunk: ChunkColumns;
+  readonly edges: EdgeColumns;
   /** Edges at each node, in either direction. */
   readonly nodeEdges: Csr;
-  readonly nodeChunks: Csr & { readonly counts: Float32Array };
-  readonly chunkNodes: Csr & { readonly counts: Float32Array };
+  readonly nodeChunks: Csr & { readonly counts: Uint16Array };
+  readonly chunkNodes: Csr & { readonly counts: Uint16Array };
   readonly evidence: {
     readonly edge: Int32Array;
     readonly chunk: Int32Array;
-    readonly statements: readonly string[];
-    /** Evidence rows of each edge. */
-    readonly byEdge: Csr;
+    readonly statements: PackedStrings;
+    /** Evidence rows of edge `e` stand from `offsets[e]` up to `offsets[e + 1]`. */
+    readonly offsets: Int32Array;
   };
-  readonly nodeIndex: ReadonlyMap<string, number>;
-  readonly chunkIndex: ReadonlyMap<string, number>;
   /** BM25 over title, headings and text of each chunk. */
   readonly passages: LexicalIndex;
   /** BM25 over each evidence row: its edge's ends, type and statement. */
   readonly facts: LexicalIndex;
   /** BM25 over the names and aliases of each node, for names that are not written in full. */
   readonly nodeNames: LexicalIndex;
-  /** Names and aliases of nodes; owners are node numbers. */
-  readonly names: NameDictionary;
+  /** Nodes by normal forms of their names and aliases. */
+  readonly names: KeyIndex;
   /** Nodes that are titles of documents and of which nothing else is stated. */
   readonly titleNodes: ReadonlySet<number>;
   readonly walk: Walk;
-  /** Approximate size in memory. */
-  readonly bytes: number;
-}
-
-/** What changed since a snapshot was made. */
-export interface SnapshotChanges {
-  /**
-   * Rows of new documents. Nodes and edges that the snapshot has already are replaced by these; they may
-   * refer to rows of the snapshot.
-   */
-  readonly addedDocuments: SnapshotRows;
-  /** Their chunks go with mentions and evidence, then nodes and edges that nothing refers to any more. */
-  readonly removedDocumentIds: readonly string[];
+  readonly vocabularySize: number;
 }
 
 /**
- * Builds a snapshot. Rows that refer to something absent are left out, so a page read while a document was
- * being deleted does not break retrieval. The same rows in any order give the same snapshot.
+ * One tenant's graph at one version, immutable. Nodes, edges and chunks are numbered from zero in the order of
+ * their ids; relations between them are typed arrays over those numbers, strings are packed outside of the heap.
  */
-export function buildSnapshot(rows: SnapshotRows): GraphSnapshot {
-  const nodes = sortedUnique(rows.nodes);
-  const chunks = sortedUnique(rows.chunks);
-  const nodeIndex = new Map(nodes.map((node, index) => [node.id, index]));
-  const chunkIndex = new Map(chunks.map((chunk, index) => [chunk.id, index]));
+export class GraphSnapshot {
+  /** Approximate size in memory. */
+  readonly bytes: number;
 
-  const edgeRows = sortedUnique(rows.edges).filter(
-    (edge) => nodeIndex.has(edge.sourceId) && nodeIndex.has(edge.targetId),
-  );
-  const edges = numberEdges(edgeRows, nodeIndex);
-  const ends: number[] = [];
-  const endEdges: number[] = [];
-  edgeRows.forEach((_, edge) => {
-    ends.push(edges.source[edge]!);
-    endEdges.push(edge);
-    if (edges.source[edge] !== edges.target[edge]) {
-      ends.push(edges.target[edge]!);
-      endEdges.push(edge);
+  /** @internal Made by {@link SnapshotBuilder}. */
+  constructor(readonly columns: Columns) {
+    this.bytes = bytesOf(columns);
+  }
+
+  get nodeCount(): number {
+    return this.columns.node.ids.size;
+  }
+
+  get chunkCount(): number {
+    return this.columns.chunk.ids.size;
+  }
+
+  get edgeCount(): number {
+    return this.columns.edges.ids.size;
+  }
+
+  nodeAt(node: number): SnapshotNode {
+    const { ids, keys, names, types, type, aliasEnds, aliases, aliasKeys } = this.columns.node;
+    const own: { aliases: string[]; aliasKeys: string[] } = { aliases: [], aliasKeys: [] };
+    for (let at = node === 0 ? 0 : aliasEnds[node - 1]!; at < aliasEnds[node]!; at += 1) {
+      own.aliases.push(aliases.get(at));
+      own.aliasKeys.push(aliasKeys.get(at));
     }
-  });
-  const nodeEdges = buildCsr(nodes.length, ends, endEdges);
+    return {
+      id: ids.get(node),
+      key: keys.get(node),
+      name: names.get(node),
+      type: types[type[node]!]!,
+      ...own,
+    };
+  }
 
-  const mentions = numberMentions(rows.mentions, nodeIndex, chunkIndex);
-  const byNode = buildCsr(nodes.length, mentions.node, mentions.chunk);
-  const byChunk = buildCsr(chunks.length, mentions.chunk, mentions.node);
-  const nodeChunks = { ...byNode, counts: Float32Array.from(byNode.order, (at) => mentions.count[at]!) };
-  const chunkNodes = { ...byChunk, counts: Float32Array.from(byChunk.order, (at) => mentions.count[at]!) };
+  chunkAt(chunk: number): SnapshotChunk {
+    const { ids, documentIds, documentTitles, document, ordinal, tokens, headings, texts } =
+      this.columns.chunk;
+    return {
+      id: ids.get(chunk),
+      documentId: documentIds[document[chunk]!]!,
+      documentTitle: documentTitles[document[chunk]!]!,
+      ordinal: ordinal[chunk]!,
+      headings: JSON.parse(headings.get(chunk)) as string[],
+      text: texts.get(chunk),
+      tokens: tokens[chunk]!,
+    };
+  }
 
-  const evidence = numberEvidence(rows.evidence, edgeRows, chunkIndex);
-  const passages = LexicalIndex.build(chunks.map((chunk) => analyse(passageText(chunk))));
-  const facts = LexicalIndex.build(
-    evidence.statements.map((statement, row) => {
-      const edge = edgeRows[evidence.edge[row]!]!;
-      const source = nodes[edges.source[evidence.edge[row]!]!]!;
-      const target = nodes[edges.target[evidence.edge[row]!]!]!;
-      return factTerms(source.name, edge.type, target.name, statement);
-    }),
-  );
-  const nodeNames = LexicalIndex.build(
-    nodes.map(({ name, aliases }) => analyse([name, ...aliases].join('\n'))),
-  );
-  const names = new NameDictionary();
-  nodes.forEach((node, index) => {
-    names.addKey(node.key, index);
-    for (const alias of node.aliasKeys) names.addKey(alias, index);
-  });
-  const walk = buildWalk({ nodeCount: nodes.length, edges, nodeChunks, chunkNodes });
-  const snapshot = {
-    nodes,
-    chunks,
-    edges,
-    nodeEdges,
-    nodeChunks,
-    chunkNodes,
-    evidence,
-    nodeIndex,
-    chunkIndex,
-    passages,
-    facts,
-    nodeNames,
-    names,
-    titleNodes: findTitleNodes(chunks, names, edges),
-    walk,
-  };
-  return { ...snapshot, bytes: estimateBytes(snapshot) };
+  edgeAt(edge: number): SnapshotEdge {
+    const { ids, source, target, type, typeNames, weight, confidence } = this.columns.edges;
+    return {
+      id: ids.get(edge),
+      sourceId: this.columns.node.ids.get(source[edge]!),
+      targetId: this.columns.node.ids.get(target[edge]!),
+      type: typeNames[type[edge]!]!,
+      weight: weight[edge]!,
+      confidence: confidence[edge]!,
+    };
+  }
+
+  /** All nodes; made anew by each call. */
+  get nodes(): SnapshotNode[] {
+    return Array.from({ length: this.nodeCount }, (_, node) => this.nodeAt(node));
+  }
+
+  /** All chunks; made anew by each call. */
+  get chunks(): SnapshotChunk[] {
+    return Array.from({ length: this.chunkCount }, (_, chunk) => this.chunkAt(chunk));
+  }
 }
 
-/** A snapshot with the changes applied; equals `buildSnapshot` of all rows that are left. */
-export function applyChanges(snapshot: GraphSnapshot, changes: SnapshotChanges): GraphSnapshot {
-  const removed = new Set(changes.removedDocumentIds);
-  const added = changes.addedDocuments;
-  const old = snapshotRows(snapshot);
-  const chunks = [...old.chunks.filter((chunk) => !removed.has(chunk.documentId)), ...added.chunks];
-  const chunkIds = new Set(chunks.map((chunk) => chunk.id));
-  const mentions = [...old.mentions, ...added.mentions].filter((mention) => chunkIds.has(mention.chunkId));
-  const evidence = [...old.evidence, ...added.evidence].filter((row) => chunkIds.has(row.chunkId));
+/** A passage; its search terms are analysed from its text when they are not at hand. */
+export type ChunkInput = SnapshotChunk & { readonly terms?: string | null };
+/** A statement; its search terms are analysed when they are not at hand. */
+export type EvidenceInput = SnapshotEvidence & { readonly terms?: string | null };
 
-  const hadEvidence = new Set(old.evidence.map((row) => row.edgeId));
-  const hasEvidence = new Set(evidence.map((row) => row.edgeId));
-  const edges = [...old.edges, ...added.edges].filter(
-    (edge) => hasEvidence.has(edge.id) || !hadEvidence.has(edge.id),
-  );
-  const used = new Set(mentions.map((mention) => mention.nodeId));
-  for (const edge of edges) used.add(edge.sourceId).add(edge.targetId);
-  const wasMentioned = new Set(old.mentions.map((mention) => mention.nodeId));
-  const nodes = [...old.nodes, ...added.nodes].filter(
-    (node) => used.has(node.id) || !wasMentioned.has(node.id),
-  );
-  return buildSnapshot({ nodes, edges, chunks, mentions, evidence });
+/**
+ * Builds a snapshot from rows that come page by page: nodes, then chunks, edges, mentions and evidence, each kind
+ * in the order of ids (mentions by node and chunk, evidence by edge and chunk) and without repetitions. Rows that
+ * refer to something absent are left out. Ids become numbers at once, so what is held besides the result are
+ * their indexes.
+ */
+export class SnapshotBuilder {
+  private readonly vocabulary = new Map<string, number>();
+  private readonly nodeIds = new SortedIdsBuilder();
+  private readonly nodeIndex = new Map<string, number>();
+  private readonly keys = new PackedStringsBuilder();
+  private readonly names = new PackedStringsBuilder();
+  private readonly nodeNames: string[] = [];
+  private readonly types = new Numbering<EntityType>();
+  private readonly nodeType = new GrowingUint32();
+  private readonly aliasEnds = new GrowingUint32();
+  private readonly aliases = new PackedStringsBuilder();
+  private readonly aliasKeys = new PackedStringsBuilder();
+  private aliasCount = 0;
+  private readonly nameIndex = new KeyIndexBuilder();
+  private readonly nameTerms = new LexicalIndexBuilder(this.vocabulary);
+
+  private readonly chunkIds = new SortedIdsBuilder();
+  private readonly chunkIndex = new Map<string, number>();
+  private readonly documents = new Numbering<string>();
+  private readonly documentTitles: string[] = [];
+  private readonly chunkDocument = new GrowingUint32();
+  private readonly ordinals = new GrowingUint32();
+  private readonly chunkTokens = new GrowingUint32();
+  private readonly headings = new PackedStringsBuilder();
+  private readonly texts = new PackedStringsBuilder();
+  private readonly passageTerms = new LexicalIndexBuilder(this.vocabulary);
+
+  private readonly edgeIds = new SortedIdsBuilder();
+  private readonly edgeTypes = new Numbering<string>();
+  private readonly edgeType = new GrowingUint32();
+  private readonly source = new GrowingUint32();
+  private readonly target = new GrowingUint32();
+  private readonly weight: number[] = [];
+  private readonly confidence: number[] = [];
+
+  private readonly mentionNode = new GrowingUint32();
+  private readonly mentionChunk = new GrowingUint32();
+  private readonly mentionCount = new GrowingUint32();
+
+  /** The edge whose evidence came last. */
+  private edgeCursor = 0;
+  private readonly factEdge = new GrowingUint32();
+  private readonly factChunk = new GrowingUint32();
+  private readonly statements = new PackedStringsBuilder();
+  private readonly factTerms = new LexicalIndexBuilder(this.vocabulary);
+
+  *addNodes(rows: readonly SnapshotNode[]): Steps<void> {
+    for (const [at, row] of rows.entries()) {
+      const node = this.nodeIds.add(row.id);
+      this.nodeIndex.set(row.id, node);
+      this.keys.add(row.key);
+      this.names.add(row.name);
+      this.nodeNames.push(row.name);
+      this.nodeType.push(this.types.of(row.type));
+      this.nameIndex.add(row.key, node);
+      row.aliases.forEach((alias, index) => {
+        this.aliases.add(alias);
+        this.aliasKeys.add(row.aliasKeys[index]!);
+        this.nameIndex.add(row.aliasKeys[index]!, node);
+      });
+      this.aliasCount += row.aliases.length;
+      this.aliasEnds.push(this.aliasCount);
+      this.nameTerms.add(nameTerms(row));
+      if (at % 64 === 0) yield;
+    }
+  }
+
+  *addChunks(rows: readonly ChunkInput[]): Steps<void> {
+    for (const [at, row] of rows.entries()) {
+      this.chunkIndex.set(row.id, this.chunkIds.add(row.id));
+      const document = this.documents.of(row.documentId);
+      this.documentTitles[document] = row.documentTitle;
+      this.chunkDocument.push(document);
+      this.ordinals.push(row.ordinal);
+      this.chunkTokens.push(row.tokens);
+      this.headings.add(JSON.stringify(row.headings));
+      this.texts.add(row.text);
+      this.passageTerms.add(termsOf(row.terms) ?? analyse(passageText(row)));
+      if (at % 16 === 0) yield;
+    }
+  }
+
+  *addEdges(rows: readonly SnapshotEdge[]): Steps<void> {
+    for (const [at, row] of rows.entries()) {
+      const source = this.nodeIndex.get(row.sourceId);
+      const target = this.nodeIndex.get(row.targetId);
+      if (source === undefined || target === undefined) continue;
+      this.edgeIds.add(row.id);
+      this.source.push(source);
+      this.target.push(target);
+      this.edgeType.push(this.edgeTypes.of(row.type));
+      this.weight.push(row.weight);
+      this.confidence.push(row.confidence);
+      if (at % 512 === 0) yield;
+    }
+  }
+
+  *addMentions(rows: readonly SnapshotMention[]): Steps<void> {
+    for (const [at, row] of rows.entries()) {
+      const node = this.nodeIndex.get(row.nodeId);
+      const chunk = this.chunkIndex.get(row.chunkId);
+      if (node === undefined || chunk === undefined) continue;
+      this.mentionNode.push(node);
+      this.mentionChunk.push(chunk);
+      this.mentionCount.push(Math.min(MOST_COUNTED, row.count));
+      if (at % 512 === 0) yield;
+    }
+  }
+
+  *addEvidence(rows: readonly EvidenceInput[]): Steps<void> {
+    for (const [at, row] of rows.entries()) {
+      const edge = this.edgeOf(row.edgeId);
+      const chunk = this.chunkIndex.get(row.chunkId);
+      if (edge === undefined || chunk === undefined) continue;
+      this.factEdge.push(edge);
+      this.factChunk.push(chunk);
+      this.statements.add(row.statement);
+      this.factTerms.add(termsOf(row.terms) ?? this.termsOfFact(edge, row.statement));
+      if (at % 64 === 0) yield;
+    }
+  }
+
+  *build(): Steps<GraphSnapshot> {
+    const nodeCount = this.nodeIds.length;
+    const edges: EdgeColumns = {
+      ids: this.edgeIds.build(),
+      source: new Int32Array(this.source.build().buffer),
+      target: new Int32Array(this.target.build().buffer),
+      type: this.edgeType.build(),
+      typeNames: this.edgeTypes.values,
+      weight: new Float32Array(this.weight),
+      confidence: new Float32Array(this.confidence),
+    };
+    yield;
+    const nodeEdges = edgesAtNodes(nodeCount, edges);
+    yield;
+    const mentions = {
+      node: this.mentionNode.build(),
+      chunk: this.mentionChunk.build(),
+      count: this.mentionCount.build(),
+    };
+    const byNode = buildCsr(nodeCount, mentions.node, mentions.chunk);
+    yield;
+    const byChunk = buildCsr(this.chunkIds.length, mentions.chunk, mentions.node);
+    yield;
+    const countsOf = (order: Int32Array) => {
+      const counts = new Uint16Array(order.length);
+      for (let at = 0; at < order.length; at += 1) counts[at] = mentions.count[order[at]!]!;
+      return counts;
+    };
+    const nodeChunks = { ...columnsOf(byNode), counts: countsOf(byNode.order) };
+    yield;
+    const chunkNodes = { ...columnsOf(byChunk), counts: countsOf(byChunk.order) };
+    yield;
+    const factEdges = this.factEdge.build();
+    const evidence = {
+      edge: new Int32Array(factEdges.buffer),
+      chunk: new Int32Array(this.factChunk.build().buffer),
+      statements: this.statements.build(),
+      offsets: rowOffsets(edges.ids.size, factEdges),
+    };
+    yield;
+    const names = this.nameIndex.build();
+    yield;
+    const node: NodeColumns = {
+      ids: this.nodeIds.build(),
+      keys: this.keys.build(),
+      names: this.names.build(),
+      types: this.types.values,
+      type: new Uint8Array(this.nodeType.build()),
+      aliasEnds: this.aliasEnds.build(),
+      aliases: this.aliases.build(),
+      aliasKeys: this.aliasKeys.build(),
+    };
+    yield;
+    const chunk: ChunkColumns = {
+      ids: this.chunkIds.build(),
+      documentIds: this.documents.values,
+      documentTitles: this.documentTitles,
+      document: this.chunkDocument.build(),
+      ordinal: this.ordinals.build(),
+      tokens: this.chunkTokens.build(),
+      headings: this.headings.build(),
+      texts: this.texts.build(),
+    };
+    yield;
+    const titleNodes = yield* findTitleNodes(this.documentTitles, names, edges);
+    return new GraphSnapshot({
+      node,
+      chunk,
+      edges,
+      nodeEdges,
+      nodeChunks,
+      chunkNodes,
+      evidence,
+      passages: yield* this.passageTerms.build(),
+      facts: yield* this.factTerms.build(),
+      nodeNames: yield* this.nameTerms.build(),
+      names,
+      titleNodes,
+      walk: yield* buildWalk({ nodeCount, edges, nodeEdges, nodeChunks, chunkNodes }),
+      vocabularySize: this.vocabulary.size,
+    });
+  }
+
+  /** Evidence comes in the order of edges, so the search for the next one's edge only goes forward. */
+  private edgeOf(id: string): number | undefined {
+    for (; this.edgeCursor < this.edgeIds.length; this.edgeCursor += 1) {
+      const found = this.edgeIds.get(this.edgeCursor);
+      if (found === id) return this.edgeCursor;
+      if (found > id) return undefined;
+    }
+    return undefined;
+  }
+
+  private termsOfFact(edge: number, statement: string): string[] {
+    return factTerms({
+      source: this.nodeNames[this.source.at(edge)]!,
+      type: this.edgeTypes.values[this.edgeType.at(edge)]!,
+      target: this.nodeNames[this.target.at(edge)]!,
+      statement,
+    });
+  }
+}
+
+/** Builds a snapshot of rows in any order; of rows with equal ids the last one counts. */
+export function buildSnapshot(rows: SnapshotRows): GraphSnapshot {
+  return finished(buildSteps(rows));
+}
+
+function* buildSteps(rows: SnapshotRows): Steps<GraphSnapshot> {
+  const builder = new SnapshotBuilder();
+  const id = (row: { readonly id: string }) => row.id;
+  yield* builder.addNodes(sortedUnique(rows.nodes, id));
+  yield* builder.addChunks(sortedUnique(rows.chunks, id));
+  yield* builder.addEdges(sortedUnique(rows.edges, id));
+  yield* builder.addMentions(sortedUnique(rows.mentions, (row) => `${row.nodeId}\u0000${row.chunkId}`));
+  yield* builder.addEvidence(sortedUnique(rows.evidence, (row) => `${row.edgeId}\u0000${row.chunkId}`));
+  return yield* builder.build();
 }
 
 /** The rows a snapshot was built from. */
 export function snapshotRows(snapshot: GraphSnapshot): SnapshotRows {
-  const { edges, nodes, chunks, nodeChunks, evidence } = snapshot;
-  const mentions: SnapshotMention[] = [];
-  nodes.forEach((node, index) => {
-    for (let at = nodeChunks.offsets[index]!; at < nodeChunks.offsets[index + 1]!; at += 1) {
-      mentions.push({
-        nodeId: node.id,
-        chunkId: chunks[nodeChunks.columns[at]!]!.id,
-        count: nodeChunks.counts[at]!,
-      });
-    }
-  });
+  const { nodeChunks, evidence, edges } = snapshot.columns;
+  const nodes = snapshot.nodes;
+  const chunks = snapshot.chunks;
   return {
     nodes,
     chunks,
-    mentions,
-    edges: edges.ids.map((id, edge) => ({
-      id,
-      sourceId: nodes[edges.source[edge]!]!.id,
-      targetId: nodes[edges.target[edge]!]!.id,
-      type: edges.typeNames[edges.type[edge]!]!,
-      weight: edges.weight[edge]!,
-      confidence: edges.confidence[edge]!,
-    })),
-    evidence: evidence.statements.map((statement, row) => ({
-      edgeId: edges.ids[evidence.edge[row]!]!,
+    edges: Array.from({ length: edges.ids.size }, (_, edge) => snapshot.edgeAt(edge)),
+    mentions: nodes.flatMap(({ id: nodeId }, node) =>
+      Array.from(
+        nodeChunks.columns.subarray(nodeChunks.offsets[node]!, nodeChunks.offsets[node + 1]!),
+        (chunk, at) => ({
+          nodeId,
+          chunkId: chunks[chunk]!.id,
+          count: nodeChunks.counts[nodeChunks.offsets[node]! + at]!,
+        }),
+      ),
+    ),
+    evidence: Array.from(evidence.edge, (edge, row) => ({
+      edgeId: edges.ids.get(edge),
       chunkId: chunks[evidence.chunk[row]!]!.id,
-      statement,
+      statement: evidence.statements.get(row),
     })),
   };
 }
 
-/** What the keyword search sees of a chunk; its terms fill `chunks.terms`. */
-export function passageText(chunk: Pick<SnapshotChunk, 'documentTitle' | 'headings' | 'text'>): string {
-  const headings = chunk.headings.filter((heading) => heading !== chunk.documentTitle);
-  return [chunk.documentTitle, ...headings, chunk.text].join('\n');
+function termsOf(terms: string | null | undefined): string[] | undefined {
+  if (terms === null || terms === undefined) return undefined;
+  return terms === '' ? [] : terms.split(' ');
 }
 
-/** The statement's terms, and of the triple those that the statement does not have. */
-function factTerms(source: string, type: string, target: string, statement: string): string[] {
-  const terms = analyse(statement);
-  const seen = new Set(terms);
-  const relation = type === UNSTATED_RELATION ? '' : type.replaceAll('_', ' ');
-  for (const term of analyse(`${source} ${relation} ${target}`)) if (!seen.has(term)) terms.push(term);
-  return terms;
+function edgesAtNodes(nodeCount: number, { source, target }: EdgeColumns): Csr {
+  const ends = new GrowingUint32();
+  const edges = new GrowingUint32();
+  for (let edge = 0; edge < source.length; edge += 1) {
+    ends.push(source[edge]!);
+    edges.push(edge);
+    if (source[edge] === target[edge]) continue;
+    ends.push(target[edge]!);
+    edges.push(edge);
+  }
+  return columnsOf(buildCsr(nodeCount, ends.build(), edges.build()));
 }
 
-function findTitleNodes(
-  chunks: readonly SnapshotChunk[],
-  names: NameDictionary,
-  edges: GraphSnapshot['edges'],
-): Set<number> {
+function columnsOf({ offsets, columns }: Csr): Csr {
+  return { offsets, columns };
+}
+
+/** Offsets of rows that are in the order of their owners already. */
+function rowOffsets(ownerCount: number, owners: Uint32Array): Int32Array {
+  const offsets = new Int32Array(ownerCount + 1);
+  for (const owner of owners) offsets[owner + 1]! += 1;
+  for (let owner = 0; owner < ownerCount; owner += 1) offsets[owner + 1]! += offsets[owner]!;
+  return offsets;
+}
+
+function* findTitleNodes(titles: readonly string[], names: KeyIndex, edges: EdgeColumns): Steps<Set<number>> {
   const titled = new Set<number>();
-  for (const title of new Set(chunks.map((chunk) => chunk.documentTitle)))
+  let done = 0;
+  for (const title of new Set(titles)) {
     for (const node of names.get(normaliseEntityName(title))) titled.add(node);
-  edges.type.forEach((type, edge) => {
-    if (edges.typeNames[type] === UNSTATED_RELATION) return;
+    done += 1;
+    if (done % 64 === 0) yield;
+  }
+  const unstated = edges.typeNames.indexOf(UNSTATED_RELATION);
+  for (let edge = 0; edge < edges.type.length; edge += 1) {
+    if (edge % 8192 === 0) yield;
+    if (edges.type[edge] === unstated) continue;
     titled.delete(edges.source[edge]!);
     titled.delete(edges.target[edge]!);
-  });
+  }
   return titled;
 }
 
-/** By id, the last of equal ids winning. */
-function sortedUnique<Row extends { readonly id: string }>(rows: readonly Row[]): Row[] {
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  return [...byId.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+function sortedUnique<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Row[] {
+  const byKey = new Map(rows.map((row) => [keyOf(row), row]));
+  return [...byKey].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, row]) => row);
 }
 
-function numberEdges(
-  rows: readonly SnapshotEdge[],
-  nodeIndex: ReadonlyMap<string, number>,
-): GraphSnapshot['edges'] {
-  const typeIndex = new Map<string, number>();
-  const typeOf = (name: string) => {
-    const known = typeIndex.get(name);
-    if (known !== undefined) return known;
-    typeIndex.set(name, typeIndex.size);
-    return typeIndex.size - 1;
-  };
-  return {
-    ids: rows.map((row) => row.id),
-    source: Int32Array.from(rows, (row) => nodeIndex.get(row.sourceId)!),
-    target: Int32Array.from(rows, (row) => nodeIndex.get(row.targetId)!),
-    type: Int32Array.from(rows, (row) => typeOf(row.type)),
-    typeNames: [...typeIndex.keys()],
-    weight: Float32Array.from(rows, (row) => row.weight),
-    confidence: Float32Array.from(rows, (row) => row.confidence),
-  };
-}
+/** Values numbered in the order in which they are first seen. */
+class Numbering<Value> {
+  readonly values: Value[] = [];
+  private readonly numbers = new Map<Value, number>();
 
-function numberMentions(
-  rows: readonly SnapshotMention[],
-  nodeIndex: ReadonlyMap<string, number>,
-  chunkIndex: ReadonlyMap<string, number>,
-): { node: number[]; chunk: number[]; count: number[] } {
-  const numbered = rows
-    .map((row) => ({ node: nodeIndex.get(row.nodeId), chunk: chunkIndex.get(row.chunkId), count: row.count }))
-    .filter((row): row is { node: number; chunk: number; count: number } => {
-      return row.node !== undefined && row.chunk !== undefined;
-    })
-    .sort((left, right) => left.node - right.node || left.chunk - right.chunk);
-  const node: number[] = [];
-  const chunk: number[] = [];
-  const count: number[] = [];
-  for (const row of numbered) {
-    const last = node.length - 1;
-    if (node[last] === row.node && chunk[last] === row.chunk) {
-      count[last] = Math.max(count[last]!, row.count);
-      continue;
+  of(value: Value): number {
+    let number = this.numbers.get(value);
+    if (number === undefined) {
+      number = this.values.push(value) - 1;
+      this.numbers.set(value, number);
     }
-    node.push(row.node);
-    chunk.push(row.chunk);
-    count.push(row.count);
+    return number;
   }
-  return { node, chunk, count };
 }
 
-function numberEvidence(
-  rows: readonly SnapshotEvidence[],
-  edgeRows: readonly SnapshotEdge[],
-  chunkIndex: ReadonlyMap<string, number>,
-): GraphSnapshot['evidence'] {
-  const edgeIndex = new Map(edgeRows.map((edge, index) => [edge.id, index]));
-  const byPair = new Map<number, { edge: number; chunk: number; statement: string }>();
-  for (const row of rows) {
-    const edge = edgeIndex.get(row.edgeId);
-    const chunk = chunkIndex.get(row.chunkId);
-    if (edge === undefined || chunk === undefined) continue;
-    byPair.set(edge * chunkIndex.size + chunk, { edge, chunk, statement: row.statement });
-  }
-  const sorted = [...byPair.values()].sort(
-    (left, right) => left.edge - right.edge || left.chunk - right.chunk,
-  );
-  const edge = Int32Array.from(sorted, (row) => row.edge);
-  return {
-    edge,
-    chunk: Int32Array.from(sorted, (row) => row.chunk),
-    statements: sorted.map((row) => row.statement),
-    byEdge: buildCsr(
-      edgeRows.length,
-      edge,
-      Int32Array.from(sorted, (_, row) => row),
-    ),
-  };
-}
-
-function estimateBytes(snapshot: Omit<GraphSnapshot, 'bytes'>): number {
-  const { edges, nodes, chunks, evidence } = snapshot;
-  const csrBytes = (csr: Csr) => csr.offsets.byteLength + 2 * csr.columns.byteLength;
-  let text = 0;
-  for (const chunk of chunks) {
-    text += chunk.text.length + chunk.documentTitle.length + chunk.headings.join('').length;
-  }
-  for (const node of nodes) {
-    text +=
-      node.name.length + node.key.length + node.aliases.join('').length + node.aliasKeys.join('').length;
-  }
-  for (const statement of evidence.statements) text += statement.length;
+function bytesOf(columns: Columns): number {
+  const { node, chunk, edges, evidence } = columns;
+  const csr = ({ offsets, columns: entries }: Csr) => offsets.byteLength + entries.byteLength;
+  const documents = chunk.documentTitles.reduce((sum, title) => sum + 2 * title.length + 120, 0);
+  const strings = [node.ids, node.keys, node.names, node.aliases, node.aliasKeys, chunk.ids, chunk.headings];
+  const numbers: ArrayBufferView[] = [node.type, node.aliasEnds, chunk.document, chunk.ordinal, chunk.tokens];
+  numbers.push(edges.source, edges.target, edges.type, edges.weight, edges.confidence);
+  numbers.push(evidence.edge, evidence.chunk, evidence.offsets);
   return (
-    2 * text +
-    160 * (nodes.length + chunks.length) +
-    (100 + 5 * 4) * edges.ids.length +
-    24 * evidence.statements.length +
-    csrBytes(snapshot.nodeEdges) +
-    2 * csrBytes(snapshot.nodeChunks) +
-    2 * csrBytes(snapshot.chunkNodes) +
-    csrBytes(evidence.byEdge) +
-    snapshot.passages.bytes +
-    snapshot.facts.bytes +
-    snapshot.nodeNames.bytes +
-    snapshot.names.bytes +
-    32 * snapshot.titleNodes.size +
-    snapshot.walk.bytes
+    [...strings, chunk.texts, edges.ids, evidence.statements, ...numbers].reduce(
+      (sum, { byteLength }) => sum + byteLength,
+      0,
+    ) +
+    csr(columns.nodeEdges) +
+    csr(columns.nodeChunks) +
+    columns.nodeChunks.counts.byteLength +
+    csr(columns.chunkNodes) +
+    columns.chunkNodes.counts.byteLength +
+    documents +
+    columns.passages.bytes +
+    columns.facts.bytes +
+    columns.nodeNames.bytes +
+    BYTES_PER_TERM * columns.vocabularySize +
+    columns.names.byteLength +
+    32 * columns.titleNodes.size +
+    columns.walk.bytes
   );
 }

@@ -22,7 +22,7 @@ function naiveBm25(documents: readonly string[][], query: readonly string[]): nu
 const term = fc.constantFrom('a', 'b', 'c', 'd', '图', '__proto__');
 
 describe('LexicalIndex', () => {
-  it('scores as BM25 computed document by document does', () => {
+  it('scores as BM25 computed document by document does, and finds the best', () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(term, { maxLength: 12 }), { minLength: 1, maxLength: 12 }),
@@ -30,8 +30,14 @@ describe('LexicalIndex', () => {
         (documents, query) => {
           const scores = LexicalIndex.build(documents).score(query);
           naiveBm25(documents, query).forEach((expected, document) => {
-            expect(scores[document]).toBeCloseTo(expected, 4);
+            expect(scores.of(document)).toBeCloseTo(expected, 9);
           });
+          const best = scores.best(3);
+          const order = documents
+            .map((_, document) => document)
+            .filter((document) => scores.of(document) > 0);
+          order.sort((left, right) => scores.of(right) - scores.of(left) || left - right);
+          expect(best.map(({ ref }) => ref)).toEqual(order.slice(0, 3));
         },
       ),
     );

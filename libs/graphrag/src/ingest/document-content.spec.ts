@@ -35,7 +35,7 @@ describe('reading an upload', () => {
     expect(codeOf(() => read(`${'> '.repeat(500)}deep`))).toBe('DOCUMENT_TOO_DEEP');
     expect(codeOf(() => read(`${'>'.repeat(500)}deep`))).toBe('DOCUMENT_TOO_DEEP');
     expect(codeOf(() => read(`${' '.repeat(4000)}- deep`))).toBe('DOCUMENT_TOO_DEEP');
-    expect(codeOf(() => read('x', { format: 'pdf' }))).toBe('DOCUMENT_FORMAT_INVALID');
+    expect(codeOf(() => read('x', { format: 'docx' }))).toBe('DOCUMENT_FORMAT_INVALID');
     for (const title of ['', '  ', 'x'.repeat(301), 'a\nb'])
       expect(codeOf(() => read('x', { title }))).toBe('DOCUMENT_TITLE_INVALID');
   });

@@ -4,13 +4,24 @@ import {
   DocumentEmptyError,
   DocumentEncodingInvalidError,
   DocumentFormatInvalidError,
+  DocumentFormatMismatchError,
   DocumentTitleInvalidError,
   DocumentTooDeepError,
   DocumentTooLargeError,
 } from '../errors.js';
 
-export const DOCUMENT_FORMATS = ['markdown', 'text'] as const;
+export const DOCUMENT_FORMATS = ['markdown', 'text', 'html', 'pdf'] as const;
 export type DocumentFormat = (typeof DOCUMENT_FORMATS)[number];
+/** Formats whose text is read out of the file by a worker. */
+export type FileFormat = Extract<DocumentFormat, 'html' | 'pdf'>;
+
+/** True for a format whose text is read out of a file. */
+export function isFileFormat(format: DocumentFormat): format is FileFormat {
+  return format === 'html' || format === 'pdf';
+}
+
+/** Title of a file that came without one, until it was read. */
+export const UNTITLED = 'Untitled';
 
 /** Levels of quotes and lists a Markdown document may nest. */
 export const NESTING_LIMIT = 100;
@@ -27,17 +38,20 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export interface DocumentContent {
   readonly title: string;
   readonly format: DocumentFormat;
-  /** Without byte order mark, line ends as LF. */
+  /** Without byte order mark, line ends as LF; empty for a file that is yet to be read. */
   readonly text: string;
-  /** SHA-256 over format and text, hexadecimal. Two documents with the same hash are the same document. */
+  /** The file itself, if it is one. */
+  readonly source: Uint8Array | null;
+  /** SHA-256 over format and text (or file), hexadecimal. Two documents with the same hash are the same document. */
   readonly hash: string;
-  /** Of `text` as UTF-8. */
+  /** Of `text` as UTF-8, or of the file. */
   readonly bytes: number;
 }
 
 /**
- * Decodes and checks an upload.
- * @param title taken from the first heading or line when missing.
+ * Checks an upload, and decodes it if it is text. HTML and PDF files are only looked at: reading them is work
+ * for a process that may fail.
+ * @param title taken from the first heading or line, or from the file, when missing.
  * @throws DocumentError a subclass saying what is wrong.
  */
 export function readDocument(
@@ -50,6 +64,9 @@ export function readDocument(
     typeof upload.content === 'string' ? Buffer.byteLength(upload.content) : upload.content.byteLength;
   if (size > limitBytes) throw new DocumentTooLargeError(size, limitBytes);
 
+  checkSignature(format, upload.content);
+  if (isFileFormat(format)) return fileContent(format, upload, size);
+
   const decoded = typeof upload.content === 'string' ? checkedString(upload.content) : decode(upload.content);
   const text = decoded.replace(/^\uFEFF/, '').replace(/\r\n?/g, '\n');
   if (CONTROL.test(text)) throw new DocumentBinaryError();
@@ -60,9 +77,59 @@ export function readDocument(
     title: upload.title === undefined ? derivedTitle(text) : checkedTitle(upload.title),
     format,
     text,
+    source: null,
     hash: createHash('sha256').update(`${format}\n`).update(text).digest('hex'),
     bytes: Buffer.byteLength(text),
   };
+}
+
+function fileContent(
+  format: FileFormat,
+  { title, content }: { title?: string | undefined; content: string | Uint8Array },
+  size: number,
+): DocumentContent {
+  const source = typeof content === 'string' ? Buffer.from(checkedString(content)) : content;
+  return {
+    title: title === undefined ? UNTITLED : checkedTitle(title),
+    format,
+    text: '',
+    source,
+    hash: createHash('sha256').update(`${format}\n`).update(source).digest('hex'),
+    bytes: size,
+  };
+}
+
+/** How files begin that are sent as something else by mistake. */
+const SIGNATURES: readonly (readonly [signature: string, name: string])[] = [
+  ['%PDF-', 'a PDF file'],
+  ['PK\x03\x04', 'an archive or Office file'],
+  ['\xd0\xcf\x11\xe0', 'an Office file'],
+  ['\x1f\x8b', 'a compressed file'],
+];
+/** Readers of PDF accept that much before its signature. */
+const SIGNATURE_WITHIN = 1024;
+
+/** @throws DocumentFormatMismatchError for content that plainly is of another format than it is said to be. */
+function checkSignature(format: DocumentFormat, content: string | Uint8Array): void {
+  const start =
+    typeof content === 'string'
+      ? content.slice(0, SIGNATURE_WITHIN)
+      : Buffer.from(content.buffer, content.byteOffset, Math.min(content.length, SIGNATURE_WITHIN)).toString(
+          'latin1',
+        );
+  const found = SIGNATURES.find(([signature]) => start.startsWith(signature))?.[1];
+  if (format === 'pdf') {
+    if (!start.includes('%PDF-')) throw new DocumentFormatMismatchError(format, found);
+  } else if (found) throw new DocumentFormatMismatchError(format, found);
+  else if (format === 'html') checkMarkup(content, start);
+}
+
+function checkMarkup(content: string | Uint8Array, start: string): void {
+  const wide = /^(?:\xff\xfe|\xfe\xff)/.test(start);
+  if (!wide && start.includes('\0')) throw new DocumentBinaryError();
+  const markup = wide ? /<\0?[a-z!/]|\0<\0[a-z!/]/i : /<[a-z!/]/i;
+  const text = typeof content === 'string' ? content : Buffer.from(content).toString('latin1');
+  if (!markup.test(text)) throw new DocumentFormatMismatchError('html');
 }
 
 function decode(bytes: Uint8Array): string {
@@ -106,7 +173,8 @@ function checkedTitle(title: string): string {
   return trimmed;
 }
 
-function derivedTitle(text: string): string {
+/** The first heading, or else the first line with words, bounded. */
+export function derivedTitle(text: string): string {
   const heading = /^#{1,6}[ \t]+(.+?)[ \t]*#*$/m.exec(text)?.[1];
   const line = heading ?? text.split('\n').find((candidate) => /[\p{L}\p{N}]/u.test(candidate)) ?? '';
   const cleaned = line.replace(/\s+/g, ' ').trim();

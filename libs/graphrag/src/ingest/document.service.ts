@@ -1,30 +1,51 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { TenantDatabase, type TenantId } from '@sparkle/contracts';
+import { type SqlClient, TenantDatabase, type TenantId } from '@sparkle/contracts';
 import {
+  addReplaced,
   type DocumentView,
   findDocument,
+  findReplaceable,
+  findReplacements,
   insertDocuments,
+  keepDocument,
   listDocuments,
+  lockUsage,
   type NewDocument,
+  readUsage,
   tenantExists,
 } from '../adapters/postgres/document.store.js';
+import { lockGraph } from '../adapters/postgres/graph-lock.js';
 import { removeDocument } from '../adapters/postgres/graph-removal.js';
 import { insertJobs, type JobView, newestJobs, reopenFailed } from '../adapters/postgres/job.store.js';
-import { ArgumentInvalidError, DocumentNotFoundError, TenantUnknownError } from '../errors.js';
+import {
+  ArgumentInvalidError,
+  DocumentNotFoundError,
+  DocumentQuotaExceededError,
+  TenantUnknownError,
+} from '../errors.js';
 import { GraphragOptions } from '../graphrag.options.js';
 import { JobQueue } from '../ports/job-queue.port.js';
 import { deterministicId } from './deterministic-id.js';
-import { readDocument } from './document-content.js';
+import {
+  type DocumentFormat,
+  derivedTitle,
+  isFileFormat,
+  readDocument,
+  UNTITLED,
+} from './document-content.js';
 
 export interface DocumentUpload {
   readonly tenantId: TenantId;
   readonly userId: string;
-  /** 1–300 characters; taken from the first heading or line when missing. */
+  /** 1–300 characters; taken from the first heading or line, or from the file, when missing. */
   readonly title?: string | undefined;
-  /** `markdown` or `text`. */
+  /** `markdown`, `text`, `html` or `pdf`. */
   readonly format: string;
-  /** A string, or bytes in UTF-8 or (with a byte order mark) UTF-16. */
+  /**
+   * Text as a string, or as bytes in UTF-8 or (with a byte order mark) UTF-16; HTML also in the encoding that it
+   * announces; PDF as bytes.
+   */
   readonly content: string | Uint8Array;
   /** Stored with the document; not interpreted. */
   readonly attributes?: Readonly<Record<string, unknown>>;
@@ -57,11 +78,34 @@ export class DocumentService {
    * by content within a tenant, also when the same content arrives several times at once; content whose
    * ingestion failed before is taken up again where it stopped.
    * @throws DocumentError a subclass saying what is wrong with the upload.
+   * @throws DocumentQuotaExceededError when the tenant keeps as many documents or bytes as it may.
    * @throws TenantUnknownError when the tenant is not registered.
    */
   async submit(upload: DocumentUpload): Promise<Submission> {
     const submission = await this.store(upload);
     if (submission.job.state === 'queued') await this.enqueue(upload.tenantId, submission);
+    return submission;
+  }
+
+  /**
+   * Accepts a new version of a document. The version is a document of its own, with an id of its own, and leaves
+   * the one it replaces in place until it is ready: its publication shows the one and removes the other in one
+   * transaction, and if its ingestion fails, the earlier version stays. Passages that stand unchanged under the
+   * same headings keep their embedding and what a model extracted from them. A version that was still on its way
+   * gives way to the newer one at once. Without a title the version keeps the one before, unless that was taken from
+   * the text; without `attributes` it keeps these.
+   *
+   * Content that the document has already is answered with that document; content that another document of the
+   * tenant has takes that document for the new version.
+   * @throws DocumentNotFoundError when the tenant has no such document; and as {@link submit}.
+   */
+  async replace(documentId: string, upload: DocumentUpload): Promise<Submission> {
+    const { tenantId } = upload;
+    if (!isUuid(documentId)) throw new DocumentNotFoundError();
+    const submission = await this.database.withTenant(tenantId, (sql) =>
+      this.storeVersion(sql, documentId, upload),
+    );
+    if (submission.job.state === 'queued') await this.enqueue(tenantId, submission);
     return submission;
   }
 
@@ -91,7 +135,7 @@ export class DocumentService {
     return this.database.withTenant(tenantId, async (sql) => {
       if (!(await tenantExists(sql, tenantId))) throw new TenantUnknownError();
       const documents = [...accepted.values()];
-      const inserted = await insertDocuments(sql, tenantId, documents);
+      const inserted = await this.insert(sql, tenantId, documents);
       const fresh = documents.filter((document) => inserted.has(document.id));
       await insertJobs(
         sql,
@@ -160,17 +204,82 @@ export class DocumentService {
     for (let attempt = 1; ; attempt += 1) {
       const submission = await this.database.withTenant(tenantId, async (sql) => {
         if (!(await tenantExists(sql, tenantId))) throw new TenantUnknownError();
-        const inserted = (await insertDocuments(sql, tenantId, [document])).has(document.id);
-        const jobId = randomUUID();
-        if (inserted) await insertJobs(sql, tenantId, [{ id: jobId, documentId: document.id }]);
-        else await reopenFailed(sql, tenantId, document.id, jobId);
-        const stored = await findDocument(sql, tenantId, document.id);
-        const job = (await newestJobs(sql, tenantId, [document.id])).get(document.id);
-        return stored && job && { document: stored, job, duplicate: !inserted };
+        const inserted = (await this.insert(sql, tenantId, [document])).has(document.id);
+        if (!inserted) await keepDocument(sql, tenantId, document.id);
+        return this.withJob(sql, tenantId, document.id, inserted);
       });
       if (submission) return submission;
       if (attempt === SUBMIT_ATTEMPTS) throw new DocumentNotFoundError();
     }
+  }
+
+  private async storeVersion(
+    sql: SqlClient,
+    documentId: string,
+    upload: DocumentUpload,
+  ): Promise<Submission> {
+    const { tenantId } = upload;
+    await lockGraph(sql, tenantId);
+    const before = await findReplaceable(sql, tenantId, documentId);
+    if (!before) throw new DocumentNotFoundError();
+    const document = this.toDocument({
+      ...upload,
+      title: upload.title ?? (isTitleDerived(before) ? undefined : before.title),
+      attributes: upload.attributes ?? before.attributes,
+    });
+    const replaced = new Set<string>();
+    const onTheirWay = await findReplacements(sql, tenantId, documentId);
+    for (const other of before.state === 'ready' ? onTheirWay : [...onTheirWay, before]) {
+      for (const id of other.replaces) replaced.add(id);
+      if (other.id !== document.id) await removeDocument(sql, tenantId, other.id);
+    }
+    if (before.state === 'ready') replaced.add(documentId);
+    replaced.delete(document.id);
+
+    const replaces = [...replaced].sort();
+    const inserted = (await this.insert(sql, tenantId, [{ ...document, replaces }])).has(document.id);
+    if (!inserted) {
+      await keepDocument(sql, tenantId, document.id);
+      const existing = await findReplaceable(sql, tenantId, document.id);
+      if (existing?.state === 'ready') for (const id of replaces) await removeDocument(sql, tenantId, id);
+      else await addReplaced(sql, tenantId, document.id, replaces);
+    }
+    const submission = await this.withJob(sql, tenantId, document.id, inserted);
+    if (!submission) throw new DocumentNotFoundError();
+    return submission;
+  }
+
+  /** @throws DocumentQuotaExceededError when what was inserted is too much; the caller's transaction ends. */
+  private async insert(
+    sql: SqlClient,
+    tenantId: TenantId,
+    documents: readonly NewDocument[],
+  ): Promise<Set<string>> {
+    await lockUsage(sql, tenantId);
+    const inserted = await insertDocuments(sql, tenantId, documents);
+    if (inserted.size === 0) return inserted;
+    const leaving = documents.flatMap((document) => document.replaces);
+    const usage = await readUsage(sql, tenantId, leaving);
+    const { maxDocumentsPerTenant, maxBytesPerTenant } = this.options;
+    if (usage.documents > maxDocumentsPerTenant)
+      throw new DocumentQuotaExceededError('documents', maxDocumentsPerTenant);
+    if (usage.bytes > maxBytesPerTenant) throw new DocumentQuotaExceededError('bytes', maxBytesPerTenant);
+    return inserted;
+  }
+
+  /** Gives a new document its job and a failed one a new job. Undefined when the document has gone. */
+  private async withJob(
+    sql: SqlClient,
+    tenantId: TenantId,
+    documentId: string,
+    inserted: boolean,
+  ): Promise<Submission | undefined> {
+    const jobId = randomUUID();
+    if (inserted) await insertJobs(sql, tenantId, [{ id: jobId, documentId }]);
+    else await reopenFailed(sql, tenantId, documentId, jobId);
+    const stored = await findDocument(sql, tenantId, documentId);
+    const job = (await newestJobs(sql, tenantId, [documentId])).get(documentId);
+    return stored && job && { document: stored, job, duplicate: !inserted };
   }
 
   private toDocument(upload: DocumentUpload): NewDocument {
@@ -180,6 +289,7 @@ export class DocumentService {
       ...content,
       attributes: upload.attributes ?? {},
       createdBy: upload.userId,
+      replaces: [],
     };
   }
 
@@ -198,6 +308,19 @@ export class DocumentService {
       );
     }
   }
+}
+
+/** Whether a document is called what its own text says, rather than what somebody named it. */
+function isTitleDerived({
+  title,
+  format,
+  text,
+}: {
+  title: string;
+  format: DocumentFormat;
+  text: string;
+}): boolean {
+  return title === UNTITLED || (!isFileFormat(format) && title === derivedTitle(text));
 }
 
 /** True for the text form of a UUID: anything else would make PostgreSQL reject the statement. */

@@ -13,42 +13,57 @@ import {
   type ChunkRow,
   type DocumentSource,
   insertChunks,
+  keepExtractions,
   publishDocuments,
   readChunks,
   readExtractions,
   readSources,
   readUnembedded,
+  reuseUnchanged,
   type StoredChunk,
+  type UnembeddedPassages,
   writeEmbeddings,
   writeExtractions,
+  writeReadDocuments,
 } from '../adapters/postgres/chunk.store.js';
 import { recordChanges } from '../adapters/postgres/corpus-version.js';
-import type { RecordedError } from '../adapters/postgres/document.store.js';
+import { type RecordedError, takeReplaced } from '../adapters/postgres/document.store.js';
 import { lockGraph } from '../adapters/postgres/graph-lock.js';
+import { removeDocument } from '../adapters/postgres/graph-removal.js';
 import { readExistingNames, writeGraph } from '../adapters/postgres/graph-writer.js';
 import {
+  addCosts,
+  type CostCounts,
   claimStep,
   failJobs,
   findJobs,
+  type IngestionCost,
   type JobView,
   type OpenJob,
   openJobs,
   startJobs,
+  writeDuration,
   writeProgress,
 } from '../adapters/postgres/job.store.js';
 import { courseOf, outlineChunks, outlineExtractions } from '../course/course-outline.js';
 import { DocumentDeletedError, DocumentEmptyError, DocumentError, JobNotFoundError } from '../errors.js';
+import type { ExtractionUsage } from '../extract/extractor.port.js';
 import { Extractor } from '../extract/extractor.port.js';
 import type { NameDictionary } from '../extract/name-dictionary.js';
 import { GraphragOptions } from '../graphrag.options.js';
 import { analyse } from '../index/analyse.js';
-import { passageText } from '../index/graph-snapshot.js';
+import { passageText } from '../index/passage-terms.js';
+import type { Extraction } from '../model.js';
+import { EmbeddingStrengthService } from '../nest/embedding-strength.service.js';
+import { type ChunkExtraction, namesToLookUp, resolveEntities } from '../resolve/resolve-entities.js';
+import { SenseReader } from '../resolve/sense-reader.js';
 import { chunkDocument } from './chunk-document.js';
 import { deterministicId } from './deterministic-id.js';
 import { DocumentService, type DocumentUpload, isUuid } from './document.service.js';
+import { derivedTitle, isFileFormat, UNTITLED } from './document-content.js';
 import { INGESTION_STEPS, type IngestionStep, progressAfter, stepAfter } from './ingestion-step.js';
 import { KnownNames } from './known-names.js';
-import { type ChunkExtraction, namesToLookUp, resolveEntities } from './resolve-entities.js';
+import { DocumentReader } from './read/document-reader.js';
 
 /** Passages handed to the extractor at once. */
 const EXTRACTIONS_IN_FLIGHT = 8;
@@ -68,12 +83,17 @@ export interface IngestManyResult {
   readonly failures: readonly ({ readonly index: number } & RecordedError)[];
 }
 
-/** Documents a step could not digest, by job. */
-type Failures = Map<string, unknown>;
+/** One run of a step: when it began, and the documents it could not digest, by job. */
+class StepRun {
+  readonly failures = new Map<string, unknown>();
+
+  constructor(readonly startedAt: number) {}
+}
+
 type Step = (
   tenantId: TenantId,
   jobs: readonly OpenJob[],
-  failures: Failures,
+  run: StepRun,
   signal: AbortSignal | undefined,
 ) => Promise<readonly OpenJob[]>;
 
@@ -88,11 +108,11 @@ type Step = (
 @Injectable()
 export class IngestionService {
   private readonly steps: Record<IngestionStep, Step> = {
-    chunk: (tenantId, jobs, failures) => this.chunk(tenantId, jobs, failures),
+    chunk: (...step) => this.chunk(...step),
     extract: (...step) => this.extract(...step),
-    resolve: (tenantId, jobs, failures) => this.resolve(tenantId, jobs, failures),
+    resolve: (...step) => this.resolve(...step),
     embed: (...step) => this.embed(...step),
-    publish: (tenantId, jobs, failures) => this.publish(tenantId, jobs, failures),
+    publish: (tenantId, jobs, run) => this.publish(tenantId, jobs, run),
   };
 
   constructor(
@@ -103,6 +123,9 @@ export class IngestionService {
     @Inject(KnownNames) private readonly knownNames: KnownNames,
     @Inject(Clock) private readonly clock: Clock,
     @Inject(GraphragOptions) private readonly options: GraphragOptions,
+    @Inject(DocumentReader) private readonly reader: DocumentReader,
+    @Inject(SenseReader) private readonly senses: SenseReader,
+    @Inject(EmbeddingStrengthService) private readonly strengths: EmbeddingStrengthService,
   ) {}
 
   /**
@@ -193,6 +216,7 @@ export class IngestionService {
       );
       open = await this.database.withTenant(tenantId, (sql) => openJobs(sql, tenantId, jobIds));
     }
+    await this.strengths.refresh(tenantId, signal);
   }
 
   private async runStep(
@@ -201,15 +225,15 @@ export class IngestionService {
     jobs: readonly OpenJob[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const startedAt = this.clock.monotonic();
+    const run = new StepRun(this.clock.monotonic());
+    const { startedAt, failures } = run;
     const publish = (outcome: 'success' | 'failed', affected: readonly OpenJob[]) => {
       const durationMs = this.clock.monotonic() - startedAt;
       for (const { documentId } of affected)
         channels.ingestion.publish({ tenantId, documentId, step, outcome, durationMs });
     };
-    const failures: Failures = new Map();
     try {
-      const done = await this.steps[step](tenantId, jobs, failures, signal);
+      const done = await this.steps[step](tenantId, jobs, run, signal);
       publish('success', done);
     } catch (error) {
       if (!signal?.aborted) publish('failed', jobs);
@@ -232,32 +256,61 @@ export class IngestionService {
   private async chunk(
     tenantId: TenantId,
     jobs: readonly OpenJob[],
-    failures: Failures,
+    run: StepRun,
+    signal: AbortSignal | undefined,
   ): Promise<readonly OpenJob[]> {
     const sources = await this.database.withTenant(tenantId, (sql) =>
       readSources(sql, tenantId, documentIdsOf(jobs)),
     );
+    const texts = new Map<string, DocumentText>();
     const chunks = new Map<string, ChunkRow[]>();
     for (const job of jobs) {
       const source = sources.get(job.documentId);
-      this.attempt(job, failures, () => {
+      await this.attempt(job, run, async () => {
         if (!source) throw new DocumentDeletedError();
-        chunks.set(job.id, toChunkRows(tenantId, source));
+        const text = await this.readText(source, signal);
+        texts.set(job.id, text);
+        chunks.set(job.id, toChunkRows(tenantId, { ...source, ...text }, text.pageStarts));
       });
     }
-    return this.record(tenantId, 'chunk', jobs, failures, (sql, claimed) =>
-      insertChunks(
+    return this.record(tenantId, 'chunk', jobs, run, async (sql, claimed) => {
+      const read = claimed.filter((job) => sources.get(job.documentId)?.source);
+      await writeReadDocuments(
+        sql,
+        tenantId,
+        read.map((job) => ({ id: job.documentId, ...texts.get(job.id)! })),
+      );
+      await insertChunks(
         sql,
         tenantId,
         claimed.flatMap((job) => chunks.get(job.id)!),
-      ),
-    );
+      );
+      const reused = await reuseUnchanged(sql, tenantId, documentIdsOf(claimed), {
+        extractor: this.extractor.id,
+        embeddingModel: this.embeddings.id,
+      });
+      await addCosts(sql, tenantId, costsOf(claimed, reused, 'reusedPassages'));
+    });
+  }
+
+  /** The text of a document; that of a file is read out of it by another process. */
+  private async readText(source: DocumentSource, signal: AbortSignal | undefined): Promise<DocumentText> {
+    if (!source.source || !isFileFormat(source.format))
+      return { text: source.text, title: source.title, pageStarts: [] };
+    const read = await this.reader.read({
+      format: source.format,
+      bytes: source.source,
+      limitBytes: this.options.maxDocumentBytes,
+      ...(signal && { signal }),
+    });
+    const title = source.title === UNTITLED ? (read.title ?? derivedTitle(read.text)) : source.title;
+    return { text: read.text, title, pageStarts: read.pageStarts };
   }
 
   private async extract(
     tenantId: TenantId,
     jobs: readonly OpenJob[],
-    failures: Failures,
+    run: StepRun,
     signal: AbortSignal | undefined,
   ): Promise<readonly OpenJob[]> {
     const { sources, chunks } = await this.database.withTenant(tenantId, async (sql) => ({
@@ -274,15 +327,15 @@ export class IngestionService {
       const passages = chunksOf.get(job.documentId)!;
       try {
         if (!source) throw new DocumentDeletedError();
-        extractions.set(job.id, await this.extractDocument(tenantId, source, passages, known, signal));
+        extractions.set(job.id, await this.extractDocument(tenantId, job, source, passages, known, signal));
       } catch (error) {
         if (!(error instanceof DocumentError)) throw error;
-        failures.set(job.id, error);
+        run.failures.set(job.id, error);
       }
       // The rules compute without a pause: others must get their turn, the renewal of the job's lock above all.
       await nextTick();
     }
-    return this.record(tenantId, 'extract', jobs, failures, (sql, claimed) =>
+    return this.record(tenantId, 'extract', jobs, run, (sql, claimed) =>
       writeExtractions(
         sql,
         tenantId,
@@ -293,6 +346,7 @@ export class IngestionService {
 
   private async extractDocument(
     tenantId: TenantId,
+    job: OpenJob,
     source: DocumentSource,
     chunks: readonly StoredChunk[],
     known: NameDictionary,
@@ -303,6 +357,7 @@ export class IngestionService {
       const stated = outlineExtractions(course);
       return chunks.map((chunk) => ({ chunkId: chunk.id, ...stated[chunk.ordinal]! }));
     }
+    if (this.extractor.extractMany) return this.extractMany(tenantId, job, chunks, known, signal);
     const extractions: ChunkExtraction[] = [];
     for (let from = 0; from < chunks.length; from += EXTRACTIONS_IN_FLIGHT) {
       signal?.throwIfAborted();
@@ -331,20 +386,68 @@ export class IngestionService {
     return extractions;
   }
 
-  private resolve(
+  /** Stores what a costly extractor finds as it comes, so that a crash repeats only the calls under way. */
+  private async extractMany(
+    tenantId: TenantId,
+    job: OpenJob,
+    chunks: readonly StoredChunk[],
+    known: NameDictionary,
+    signal: AbortSignal | undefined,
+  ): Promise<ChunkExtraction[]> {
+    const found = new Map<string, Extraction>();
+    for (const { id, extraction } of chunks) if (extraction) found.set(id, extraction);
+    const open = chunks.filter((chunk) => !found.has(chunk.id));
+    const spent = await this.database.withTenant(tenantId, async (sql) =>
+      usageOf((await findJobs(sql, tenantId, [job.id])).get(job.id)?.cost),
+    );
+    const batches = this.extractor.extractMany!({
+      tenantId,
+      documentTitle: chunks[0]?.documentTitle ?? '',
+      passages: open,
+      known,
+      spent,
+      ...(signal && { signal }),
+    });
+    for await (const { passages, usage } of batches) {
+      const rows = passages.map(({ index, extraction, by }) => ({
+        chunkId: open[index]!.id,
+        extraction,
+        by,
+      }));
+      for (const { chunkId, extraction } of rows) found.set(chunkId, extraction);
+      const passagesByRules = rows.filter(({ by }) => by !== this.extractor.id).length;
+      const share = found.size / chunks.length;
+      const from = progressAfter('chunk');
+      await this.database.withTenant(tenantId, async (sql) => {
+        await writeProgress(sql, tenantId, [job.id], from + (progressAfter('extract') - from) * share * 0.99);
+        await addCosts(sql, tenantId, [{ jobId: job.id, counts: { ...usage, passagesByRules } }]);
+        await keepExtractions(sql, tenantId, rows);
+      });
+    }
+    return chunks.map((chunk) => ({ chunkId: chunk.id, ...found.get(chunk.id)! }));
+  }
+
+  /** What surrounds contested names is looked up, and embedded, before the graph is locked. */
+  private async resolve(
     tenantId: TenantId,
     jobs: readonly OpenJob[],
-    failures: Failures,
+    run: StepRun,
+    signal: AbortSignal | undefined,
   ): Promise<readonly OpenJob[]> {
+    const extracted = await this.database.withTenant(tenantId, (sql) =>
+      readExtractions(sql, tenantId, jobIdsOf(jobs)),
+    );
+    const stated = extracted.filter((document) => Array.isArray(document.chunks));
+    const evidence = await this.senses.read(tenantId, stated, signal);
     return this.record(
       tenantId,
       'resolve',
       jobs,
-      failures,
+      run,
       async (sql, claimed) => {
         const documents = await readExtractions(sql, tenantId, jobIdsOf(claimed));
         const existing = await readExistingNames(sql, tenantId, namesToLookUp(documents));
-        await writeGraph(sql, tenantId, resolveEntities(tenantId, documents, existing));
+        await writeGraph(sql, tenantId, resolveEntities(tenantId, documents, existing, evidence));
       },
       (sql) => lockGraph(sql, tenantId),
     );
@@ -353,46 +456,71 @@ export class IngestionService {
   private async embed(
     tenantId: TenantId,
     jobs: readonly OpenJob[],
-    failures: Failures,
+    run: StepRun,
     signal: AbortSignal | undefined,
   ): Promise<readonly OpenJob[]> {
-    for (;;) {
-      const { chunks, left, total } = await this.database.withTenant(tenantId, (sql) =>
-        readUnembedded(sql, tenantId, documentIdsOf(jobs), this.options.embedBatchSize),
-      );
-      if (chunks.length === 0) break;
-      const vectors = await this.embeddings.embed({
-        tenantId,
-        texts: chunks.map((chunk) => passageText(chunk)),
-        ...(signal && { signal }),
-      });
+    let next = await this.startEmbedding(tenantId, jobs, undefined, signal);
+    while (next) {
+      const { chunks, left, total } = next;
+      const vectors = await next.vectors;
+      signal?.throwIfAborted();
+      // The model works on the next batch while the database takes this one.
+      const following = await this.startEmbedding(tenantId, jobs, chunks.at(-1), signal);
       const share = (total - left + chunks.length) / total;
       const from = progressAfter('resolve');
       await this.database.withTenant(tenantId, async (sql) => {
         await writeProgress(sql, tenantId, jobIdsOf(jobs), from + (progressAfter('embed') - from) * share);
-        await writeEmbeddings(
+        const tokens = await writeEmbeddings(
           sql,
           tenantId,
           chunks.map((chunk, index) => ({ chunkId: chunk.id, vector: vectors[index]! })),
         );
+        await addCosts(sql, tenantId, costsOf(jobs, tokens, 'embeddedTokens'));
       });
-      signal?.throwIfAborted();
+      next = following;
     }
-    return this.record(tenantId, 'embed', jobs, failures, async () => undefined);
+    return this.record(tenantId, 'embed', jobs, run, async () => undefined);
   }
 
-  private publish(
+  /** Reads the batch of passages after `after` that have no embedding, and has it embedded; undefined at the end. */
+  private async startEmbedding(
     tenantId: TenantId,
     jobs: readonly OpenJob[],
-    failures: Failures,
-  ): Promise<readonly OpenJob[]> {
-    return this.record(tenantId, 'publish', jobs, failures, async (sql, claimed) => {
-      await publishDocuments(sql, tenantId, jobIdsOf(claimed), {
-        extractor: this.extractor.id,
-        embeddingModel: this.embeddings.id,
-      });
-      await recordChanges(sql, tenantId, documentIdsOf(claimed), 'added');
+    after: { documentId: string; ordinal: number } | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<(UnembeddedPassages & { vectors: Promise<Float32Array[]> }) | undefined> {
+    const batch = await this.database.withTenant(tenantId, (sql) =>
+      readUnembedded(sql, tenantId, documentIdsOf(jobs), this.options.embedBatchSize, after),
+    );
+    if (batch.chunks.length === 0) return undefined;
+    const vectors = this.embeddings.embed({
+      tenantId,
+      texts: batch.chunks.map((chunk) => passageText(chunk)),
+      ...(signal && { signal }),
     });
+    // Its failure is heard of when its turn comes, unless the batch before fails first.
+    vectors.catch(() => undefined);
+    return { ...batch, vectors };
+  }
+
+  /** In one transaction the documents appear and those that they replace disappear. */
+  private publish(tenantId: TenantId, jobs: readonly OpenJob[], run: StepRun): Promise<readonly OpenJob[]> {
+    return this.record(
+      tenantId,
+      'publish',
+      jobs,
+      run,
+      async (sql, claimed) => {
+        await publishDocuments(sql, tenantId, jobIdsOf(claimed), {
+          extractor: this.extractor.id,
+          embeddingModel: this.embeddings.id,
+        });
+        await recordChanges(sql, tenantId, documentIdsOf(claimed), 'added');
+        for (const replaced of await takeReplaced(sql, tenantId, documentIdsOf(claimed)))
+          await removeDocument(sql, tenantId, replaced);
+      },
+      (sql) => lockGraph(sql, tenantId),
+    );
   }
 
   /** Claims the step for the jobs that stand before it and writes their results, in one transaction. */
@@ -400,43 +528,77 @@ export class IngestionService {
     tenantId: TenantId,
     step: IngestionStep,
     jobs: readonly OpenJob[],
-    failures: Failures,
+    run: StepRun,
     write: (sql: SqlClient, claimed: readonly OpenJob[]) => Promise<void>,
     before: (sql: SqlClient) => Promise<void> = async () => undefined,
   ): Promise<readonly OpenJob[]> {
-    const able = jobs.filter((job) => !failures.has(job.id));
+    const able = jobs.filter((job) => !run.failures.has(job.id));
     if (able.length === 0) return Promise.resolve([]);
     return this.database.withTenant(tenantId, async (sql) => {
       await before(sql);
       const ids = await claimStep(sql, tenantId, jobIdsOf(able), step);
       const claimed = able.filter((job) => ids.has(job.id));
-      if (claimed.length > 0) await write(sql, claimed);
+      if (claimed.length === 0) return claimed;
+      await write(sql, claimed);
+      const elapsedMs = this.clock.monotonic() - run.startedAt;
+      await writeDuration(sql, tenantId, jobIdsOf(claimed), step, elapsedMs / claimed.length);
       return claimed;
     });
   }
 
-  private attempt(job: OpenJob, failures: Failures, work: () => void): void {
+  private async attempt(job: OpenJob, run: StepRun, work: () => Promise<void>): Promise<void> {
     try {
-      work();
+      await work();
     } catch (error) {
       if (!(error instanceof DocumentError)) throw error;
-      failures.set(job.id, error);
+      run.failures.set(job.id, error);
     }
   }
 }
 
-function toChunkRows(tenantId: TenantId, source: DocumentSource): ChunkRow[] {
+/** What passages are cut from. */
+interface DocumentText {
+  readonly text: string;
+  readonly title: string;
+  readonly pageStarts: readonly number[];
+}
+
+function toChunkRows(tenantId: TenantId, source: DocumentSource, pageStarts: readonly number[]): ChunkRow[] {
   const course = courseOf(source.attributes);
-  const drafts = course ? outlineChunks(course) : chunkDocument(source, { countTokens });
+  const format = source.format === 'text' ? 'text' : 'markdown';
+  const drafts = course ? outlineChunks(course) : chunkDocument({ ...source, format }, { countTokens });
   if (drafts.length === 0) throw new DocumentEmptyError();
   return drafts.map((draft) => ({
     ...draft,
     id: deterministicId(tenantId, 'chunk', source.id, String(draft.ordinal)),
     documentId: source.id,
+    page: source.format === 'pdf' ? pageOf(draft.start, pageStarts) : null,
     terms: analyse(
       passageText({ documentTitle: source.title, headings: draft.headings, text: draft.text }),
     ).join(' '),
   }));
+}
+
+/** The page that a position stands on, from 1. */
+function pageOf(start: number, pageStarts: readonly number[]): number {
+  const next = pageStarts.findIndex((pageStart) => pageStart > start);
+  return (next < 0 ? pageStarts.length : next) + 1;
+}
+
+function costsOf(
+  jobs: readonly OpenJob[],
+  amounts: ReadonlyMap<string, number>,
+  count: keyof CostCounts,
+): { jobId: string; counts: CostCounts }[] {
+  return jobs.flatMap((job) => {
+    const amount = amounts.get(job.documentId);
+    return amount ? [{ jobId: job.id, counts: { [count]: amount } }] : [];
+  });
+}
+
+function usageOf(cost: IngestionCost = {}): ExtractionUsage {
+  const { modelCalls = 0, inputTokens = 0, outputTokens = 0, costUsd = 0 } = cost;
+  return { modelCalls, inputTokens, outputTokens, costUsd };
 }
 
 /** As many uploads from `from` on as fit a batch; always at least one. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { Clock, TenantDatabase, type TenantId } from '@sparkle/contracts';
+import { readUserGraph, type UserNode } from '@sparkle/database';
 import { z } from 'zod';
 import { findNodes, nearestNames } from '../adapters/postgres/node-search.store.js';
 import {
@@ -52,6 +53,7 @@ const TEN_YEARS_MS = 3653 * DAY_MS;
 /** Clocks of clients run ahead a little. */
 const FUTURE_TOLERANCE_MS = 5 * 60_000;
 const MAX_DAYS = 366;
+const MAX_NODES = 1_000;
 
 const recordSchema = z.object({
   userId: z.string().min(1).max(200),
@@ -126,6 +128,23 @@ export class StudyService {
       readStudyTotals(sql, tenantId, userId, today, days),
     );
     return { ...totals, streakDays: streak(studiedDays, today) };
+  }
+
+  /**
+   * The nodes a learner has begun, those studied last first, with how well they are mastered. One statement, however
+   * many nodes. `limit` 1–1000, default 100; `mastered` leaves only those that are, or that are not.
+   * @throws ArgumentInvalidError when `limit` is out of range.
+   */
+  async nodes(
+    tenantId: TenantId,
+    userId: string,
+    { limit = 100, mastered }: { limit?: number; mastered?: boolean | undefined } = {},
+  ): Promise<UserNode<'name' | 'type'>[]> {
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_NODES)
+      throw new ArgumentInvalidError(`"limit" must be a whole number from 1 to ${MAX_NODES}.`);
+    return this.database.withTenant(tenantId, (sql) =>
+      readUserGraph(sql, userId, { limit, ...(mastered !== undefined && { mastered }) }),
+    );
   }
 
   private checked(input: StudyRecordInput): z.output<typeof recordSchema> & { studyTime: number } {

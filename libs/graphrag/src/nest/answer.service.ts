@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { answerPrompt, ChatModel, type ChatResult, type TokenUsage } from '@sparkle/llm';
 import { type AnswerRequest, type Citation, checkAnswer, composeAnswer } from '../answer/compose-answer.js';
-import type { GraphPath } from '../model.js';
+import type { ReaderKind } from '../index/graph-reader.port.js';
+import type { GraphPath, QuestionRoute, RetrievalStrategy } from '../model.js';
 import { type Retrieval, RetrievalService, type RetrieveRequest } from './retrieval.service.js';
 
 export interface AskRequest extends RetrieveRequest {
@@ -16,7 +17,9 @@ export interface Answer {
   /** False when the corpus does not answer the question; `answer` then says so. */
   readonly supported: boolean;
   readonly retrieval: {
-    readonly strategy: 'plain' | 'graph';
+    readonly strategy: RetrievalStrategy;
+    readonly route: QuestionRoute;
+    readonly reader: ReaderKind;
     readonly durationMs: number;
     readonly chunks: number;
     readonly contextTokens: number;
@@ -108,6 +111,8 @@ function toAnswer(
     supported: composed.supported,
     retrieval: {
       strategy: retrieved.strategy,
+      route: retrieved.route,
+      reader: retrieved.reader,
       durationMs: retrieved.durationMs,
       chunks: retrieved.chunks.length,
       contextTokens: retrieved.context.tokens,

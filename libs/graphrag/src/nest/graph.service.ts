@@ -7,9 +7,9 @@ import {
   searchNodes,
 } from '../adapters/postgres/node-search.store.js';
 import { ArgumentInvalidError, NodeNotFoundError, QueryInvalidError } from '../errors.js';
-import type { GraphSnapshot } from '../index/graph-snapshot.js';
+import type { GraphReader, ReaderEdge } from '../index/graph-reader.port.js';
 import type { EntityType, GraphPath, SnapshotEdge } from '../model.js';
-import { findPaths } from '../retrieve/find-paths.js';
+import { describePaths, shortestPaths } from '../retrieve/find-paths.js';
 import { SnapshotProvider } from './snapshot-provider.js';
 
 export interface NeighbourNode {
@@ -71,8 +71,10 @@ export class GraphService {
     const limit = options.limit ?? 50;
     checkRange('depth', depth, 1, MAX_DEPTH);
     checkRange('limit', limit, 1, 500);
-    const [[centre], { version, snapshot }] = await this.locate(tenantId, [node]);
-    return { ...surroundings(snapshot, centre!, depth, limit), corpusVersion: version };
+    return this.located(tenantId, [node], async (reader, [centre]) => ({
+      ...(await surroundings(reader, centre!, depth, limit)),
+      corpusVersion: reader.version,
+    }));
   }
 
   /**
@@ -92,14 +94,17 @@ export class GraphService {
     const maxHops = options.maxHops ?? 5;
     checkRange('k', k, 1, 20);
     checkRange('maxHops', maxHops, 1, 8);
-    const [[source, target], { snapshot }] = await this.locate(tenantId, [from, to]);
-    return findPaths(snapshot, source!, target!, { count: k, maxHops });
+    return this.located(tenantId, [from, to], async (reader, [source, target]) =>
+      describePaths(reader, await shortestPaths(reader, source!, target!, { count: k, maxHops })),
+    );
   }
 
-  private async locate(
+  /** Runs `work` with the nodes that the references mean. */
+  private async located<T>(
     tenantId: TenantId,
     references: readonly string[],
-  ): Promise<[string[], { version: number; snapshot: GraphSnapshot }]> {
+    work: (reader: GraphReader, nodes: readonly number[]) => Promise<T>,
+  ): Promise<T> {
     const ids = await this.database.withTenant(tenantId, async (sql) => {
       const usable = references.map((reference) => reference.replaceAll('\u0000', ''));
       const found = await findNodes(sql, tenantId, usable);
@@ -108,71 +113,78 @@ export class GraphService {
         throw new NodeNotFoundError(missing, await nearestNames(sql, tenantId, missing));
       return usable.map((reference) => found.get(reference)!.id);
     });
-    let current = await this.snapshots.current(tenantId);
-    if (ids.some((id) => !current.snapshot.nodeIndex.has(id)))
-      current = await this.snapshots.current(tenantId, 'latest');
-    ids.forEach((id, index) => {
-      // Deleted between the two looks.
-      if (!current.snapshot.nodeIndex.has(id)) throw new NodeNotFoundError(references[index]!);
-    });
-    return [ids, current];
+    // A node may have been published after the graph at hand was read, or deleted since it was looked up.
+    for (const freshness of ['affordable', 'latest'] as const) {
+      const outcome = await this.snapshots.read(
+        tenantId,
+        async (reader): Promise<{ result: T } | undefined> => {
+          const nodes = (await reader.nodesOf(ids)).filter((node) => node !== undefined);
+          return nodes.length === ids.length ? { result: await work(reader, nodes) } : undefined;
+        },
+        freshness,
+      );
+      if (outcome) return outcome.result;
+    }
+    throw new NodeNotFoundError(references[0]!);
   }
 }
 
 /** Breadth first; of one node's edges the surest come first, then those stated most often. */
-function surroundings(
-  snapshot: GraphSnapshot,
-  centreId: string,
+async function surroundings(
+  reader: GraphReader,
+  centre: number,
   depth: number,
   limit: number,
-): Omit<Neighbourhood, 'corpusVersion'> {
-  const { edges, nodeEdges } = snapshot;
-  const centre = snapshot.nodeIndex.get(centreId)!;
+): Promise<Omit<Neighbourhood, 'corpusVersion'>> {
   const depths = new Map([[centre, 0]]);
-  const queue = [centre];
+  let level = [centre];
   let truncated = false;
-  for (const node of queue) {
-    const next = depths.get(node)! + 1;
-    if (next > depth) break;
-    const around = [
-      ...nodeEdges.columns.subarray(nodeEdges.offsets[node]!, nodeEdges.offsets[node + 1]!),
-    ].sort(
-      (a, b) => edges.confidence[b]! - edges.confidence[a]! || edges.weight[b]! - edges.weight[a]! || a - b,
-    );
-    for (const edge of around) {
-      const other = edges.source[edge] === node ? edges.target[edge]! : edges.source[edge]!;
-      if (depths.has(other)) continue;
-      if (depths.size >= limit) {
-        truncated = true;
-        break;
+  for (let next = 1; next <= depth && level.length > 0; next += 1) {
+    await reader.loadEdges(level);
+    const reached: number[] = [];
+    for (const node of level) {
+      for (const edge of surestFirst(reader, reader.edgesAt(node)!)) {
+        const other = edge.source === node ? edge.target : edge.source;
+        if (depths.has(other)) continue;
+        if (depths.size >= limit) {
+          truncated = true;
+          break;
+        }
+        depths.set(other, next);
+        reached.push(other);
       }
-      depths.set(other, next);
-      queue.push(other);
     }
+    level = reached;
   }
-  const inside = new Set<number>();
-  for (const node of queue)
-    for (let at = nodeEdges.offsets[node]!; at < nodeEdges.offsets[node + 1]!; at += 1) {
-      const edge = nodeEdges.columns[at]!;
-      if (depths.has(edges.source[edge]!) && depths.has(edges.target[edge]!)) inside.add(edge);
-    }
+  const nodes = [...depths.keys()];
+  await reader.loadNodes(nodes);
+  const among = await reader.edgesAmong(new Set(nodes));
+  const inside = [...new Set(nodes.flatMap((node) => Array.from(among(node))))];
+  inside.sort((left, right) => byId(reader, left, right));
   return {
-    nodes: queue.map((index) => {
-      const { id, name, type, aliases } = snapshot.nodes[index]!;
-      return { id, name, type, aliases, depth: depths.get(index)! };
+    nodes: nodes.map((node) => {
+      const { id, name, type, aliases } = reader.node(node);
+      return { id, name, type, aliases, depth: depths.get(node)! };
     }),
-    edges: [...inside]
-      .sort((a, b) => a - b)
-      .map((edge) => ({
-        id: edges.ids[edge]!,
-        sourceId: snapshot.nodes[edges.source[edge]!]!.id,
-        targetId: snapshot.nodes[edges.target[edge]!]!.id,
-        type: edges.typeNames[edges.type[edge]!]!,
-        weight: edges.weight[edge]!,
-        confidence: edges.confidence[edge]!,
-      })),
+    edges: inside.map((edge) => {
+      const { source, target, type, weight, confidence } = reader.edge(edge);
+      const [sourceId, targetId] = [reader.nodeId(source), reader.nodeId(target)];
+      return { id: reader.edgeId(edge), sourceId, targetId, type, weight, confidence };
+    }),
     truncated,
   };
+}
+
+function surestFirst(reader: GraphReader, edges: ArrayLike<number>): ReaderEdge[] {
+  return Array.from(edges, (edge) => ({ edge, ...reader.edge(edge) })).sort(
+    (left, right) =>
+      right.confidence - left.confidence || right.weight - left.weight || byId(reader, left.edge, right.edge),
+  );
+}
+
+function byId(reader: GraphReader, left: number, right: number): number {
+  if (left === right) return 0;
+  return reader.edgeId(left) < reader.edgeId(right) ? -1 : 1;
 }
 
 function checkRange(name: string, value: number, least: number, most: number): void {

@@ -1,15 +1,22 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { Clock, channels, TenantDatabase, type TenantId } from '@sparkle/contracts';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { Clock, channels, type TenantId } from '@sparkle/contracts';
 import { ChatModel, EmbeddingModel, isLlmError } from '@sparkle/llm';
-import { PgVectorIndex } from '../adapters/postgres/pg-vector-index.js';
+import { type CommunitySearch, CommunityService } from '../communities/community.service.js';
 import { ArgumentInvalidError, QueryInvalidError } from '../errors.js';
 import { detectLanguage } from '../extract/entity-name.js';
 import { GraphragOptions } from '../graphrag.options.js';
-import type { RankedChunk, RetrievalResult } from '../model.js';
+import type { GraphReader, ReaderKind } from '../index/graph-reader.port.js';
+import type { RankedChunk, RetrievalResult, SnapshotChunk } from '../model.js';
 import { buildContext, type RetrievalContext } from '../retrieve/build-context.js';
+import { denseShare } from '../retrieve/embedding-strength.js';
+import { COMMUNITY_SHARE, joinContexts } from '../retrieve/join-contexts.js';
+import { type RerankOutcome, rerankChunks } from '../retrieve/rerank-chunks.js';
+import { Reranker } from '../retrieve/reranker.port.js';
+import type { RankingPart } from '../retrieve/retrieval-query.js';
 import { retrieveGraph } from '../retrieve/retrieve-graph.js';
 import { retrievePlain } from '../retrieve/retrieve-plain.js';
-import { nodeNaming } from '../retrieve/verbalise-path.js';
+import { pathNaming } from '../retrieve/verbalise-path.js';
+import { EmbeddingStrengthService } from './embedding-strength.service.js';
 import { SnapshotProvider } from './snapshot-provider.js';
 
 export interface RetrieveRequest {
@@ -17,6 +24,8 @@ export interface RetrieveRequest {
   readonly question: string;
   /** `graph` (default), or `plain` for the baseline without a graph. */
   readonly strategy?: 'graph' | 'plain' | undefined;
+  /** Parts of the graph's ranking to leave out, for ablation studies. Default none. */
+  readonly without?: readonly RankingPart[] | undefined;
   /** Passages to retrieve, 1–100. Default: the option `k`. */
   readonly k?: number | undefined;
   /** Tokens the context may have, 50–100,000. Default: the option `tokenBudget`. */
@@ -28,26 +37,36 @@ export interface Retrieval extends RetrievalResult {
   /** What to answer from, inside the token budget. */
   readonly context: RetrievalContext;
   readonly corpusVersion: number;
+  /** The reranker that ordered the passages, if there is one and it did in time. */
+  readonly reranker?: string;
   /** True when the embedding model failed and only keywords and the graph were used. */
   readonly degraded: boolean;
-  /** Finds any passage of the corpus as it was when retrieved. */
+  /** Where the graph was read: in this process, or over SQL when it is larger than its bound. */
+  readonly reader: ReaderKind;
+  /** The passages of the result and those that its paths rest on, as they were when retrieved. */
   chunkOf(chunkId: string): Omit<RankedChunk, 'score'> | undefined;
 }
+
+/** Fewest tokens a context may be given. */
+const LEAST_TOKENS = 50;
 
 /** Finds what a tenant's corpus says about a question. */
 @Injectable()
 export class RetrievalService {
   constructor(
-    @Inject(TenantDatabase) private readonly database: TenantDatabase,
     @Inject(SnapshotProvider) private readonly snapshots: SnapshotProvider,
     @Inject(EmbeddingModel) private readonly embeddings: EmbeddingModel,
     @Inject(ChatModel) private readonly model: ChatModel,
     @Inject(Clock) private readonly clock: Clock,
     @Inject(GraphragOptions) private readonly options: GraphragOptions,
+    @Inject(EmbeddingStrengthService) private readonly strengths: EmbeddingStrengthService,
+    @Inject(CommunityService) private readonly communities: CommunityService,
+    @Optional() @Inject(Reranker) private readonly reranker?: Reranker,
   ) {}
 
   /**
-   * Retrieves passages and, with the strategy `graph`, the relations that connect the question's entities.
+   * Retrieves passages and, with the strategy `graph`, the relations that connect the question's entities. A
+   * question about the whole corpus gets summaries of its communities first, once there are any.
    * `durationMs` covers everything, the embedding of the question included.
    * @throws QueryInvalidError for a blank or over-long question.
    * @throws ArgumentInvalidError when `k` or `tokenBudget` is out of range.
@@ -58,29 +77,51 @@ export class RetrievalService {
     const { tenantId, signal } = request;
     const question = this.checkedQuestion(request.question);
     const limit = inRange('k', request.k ?? this.options.k, 1, 100);
-    const tokenBudget = inRange('tokenBudget', request.tokenBudget ?? this.options.tokenBudget, 50, 100_000);
-
-    const [vector, current] = await Promise.all([
-      this.embed(tenantId, question, signal),
-      this.snapshots.current(tenantId),
-    ]);
-    signal?.throwIfAborted();
-    const { snapshot, version } = current;
-    const retrieve = request.strategy === 'plain' ? retrievePlain : retrieveGraph;
-    const result = await retrieve(
-      snapshot,
-      { question, limit, ...(vector && { vector }) },
-      {
-        vectors: new PgVectorIndex(this.database, tenantId, this.options.efSearch),
-        clock: this.clock,
-      },
+    const tokenBudget = inRange(
+      'tokenBudget',
+      request.tokenBudget ?? this.options.tokenBudget,
+      LEAST_TOKENS,
+      100_000,
     );
-    const context = buildContext(result, {
-      question,
-      tokenBudget,
-      countTokens: (text) => this.model.countTokens(text),
-      naming: nodeNaming(snapshot, detectLanguage(question)),
+
+    const vector = await this.embed(tenantId, question, signal);
+    signal?.throwIfAborted();
+    const retrieve = request.strategy === 'plain' ? retrievePlain : retrieveGraph;
+    const found = await this.snapshots.read(tenantId, async (reader, vectors) => {
+      const query = {
+        question,
+        limit,
+        without: request.without ?? [],
+        ...(vector && {
+          vector,
+          denseShare: denseShare(await this.strengths.of(tenantId, reader.version)),
+        }),
+      };
+      const result = await retrieve(reader, query, { vectors, clock: this.clock });
+      return {
+        result,
+        naming: await pathNaming(reader, result.paths, detectLanguage(question)),
+        cited: await citedChunks(reader, result),
+        corpusVersion: reader.version,
+        reader: reader.kind,
+      };
     });
+    const { naming, cited, corpusVersion, reader } = found;
+    // After the graph is read: a transaction must not wait for a model.
+    const reranked = await this.rerank(request, question, found.result.chunks);
+    const corpus =
+      found.result.route === 'corpus' && request.strategy !== 'plain'
+        ? await this.searchCommunities(request, question, tokenBudget)
+        : undefined;
+    const strategy = corpus ? ('communities' as const) : found.result.strategy;
+    const result = { ...found.result, ...reranked, strategy };
+    const passages = buildContext(result, {
+      question,
+      tokenBudget: tokenBudget - (corpus?.context.tokens ?? 0),
+      countTokens: (text) => this.model.countTokens(text),
+      naming,
+    });
+    const context = corpus ? joinContexts(corpus, passages) : passages;
     const durationMs = this.clock.monotonic() - startedAt;
     channels.retrieval.publish({
       tenantId,
@@ -94,13 +135,36 @@ export class RetrievalService {
       ...result,
       durationMs,
       context,
-      corpusVersion: version,
+      corpusVersion,
+      reader,
       degraded: vector === undefined,
-      chunkOf: (chunkId) => {
-        const chunk = snapshot.chunks[snapshot.chunkIndex.get(chunkId) ?? -1];
-        return chunk && { ...chunk, chunkId: chunk.id };
-      },
+      chunkOf: (chunkId) => cited.get(chunkId) ?? corpus?.chunks.get(chunkId),
     };
+  }
+
+  /** What communities say, if there are any yet. */
+  private async searchCommunities(
+    { tenantId, signal }: RetrieveRequest,
+    question: string,
+    tokenBudget: number,
+  ): Promise<CommunitySearch | undefined> {
+    const found = await this.communities.search({
+      tenantId,
+      question,
+      tokenBudget: Math.max(LEAST_TOKENS, Math.floor(tokenBudget * COMMUNITY_SHARE)),
+      ...(signal && { signal }),
+    });
+    return found.context.passages.length > 0 ? found : undefined;
+  }
+
+  private async rerank(
+    { tenantId, signal }: RetrieveRequest,
+    question: string,
+    chunks: readonly RankedChunk[],
+  ): Promise<RerankOutcome> {
+    if (!this.reranker) return { chunks };
+    const request = { tenantId, question, chunks, ...(signal && { signal }) };
+    return rerankChunks(this.reranker, request, this.options.rerankBudgetMs);
   }
 
   private checkedQuestion(question: string): string {
@@ -127,6 +191,25 @@ export class RetrievalService {
       return undefined;
     }
   }
+}
+
+/** The result's passages and those that state its paths. */
+async function citedChunks(
+  reader: GraphReader,
+  result: RetrievalResult,
+): Promise<Map<string, Omit<RankedChunk, 'score'>>> {
+  const cited = new Map<string, Omit<RankedChunk, 'score'>>();
+  for (const { score: _, ...chunk } of result.chunks) cited.set(chunk.chunkId, chunk);
+  const ids = result.paths.flatMap(({ steps }) => steps.flatMap(({ chunkId }) => chunkId ?? []));
+  const missing = [...new Set(ids)].filter((id) => !cited.has(id));
+  const chunks = (await reader.chunksOf(missing)).filter((chunk) => chunk !== undefined);
+  await reader.loadChunks(chunks);
+  for (const chunk of chunks) cited.set(reader.chunkId(chunk), toCited(reader.chunk(chunk)));
+  return cited;
+}
+
+function toCited({ id, documentId, documentTitle, headings, text, tokens }: SnapshotChunk) {
+  return { chunkId: id, documentId, documentTitle, headings, text, tokens };
 }
 
 function inRange(name: string, value: number, least: number, most: number): number {

@@ -1,4 +1,5 @@
 import type { ContextPassage } from '@sparkle/llm';
+import type { SummaryPoint } from '../adapters/postgres/community.store.js';
 import { detectLanguage } from '../extract/entity-name.js';
 import { analyse } from '../index/analyse.js';
 import { splitSentences } from '../ingest/sentences.js';
@@ -8,10 +9,11 @@ import { type NodeNaming, verbalisePath } from './verbalise-path.js';
 /** What a passage of the context was made from. */
 export type ContextSource =
   | { readonly kind: 'path'; readonly path: GraphPath }
-  | { readonly kind: 'chunk'; readonly chunk: RankedChunk };
+  | { readonly kind: 'chunk'; readonly chunk: RankedChunk }
+  | { readonly kind: 'community'; readonly points: readonly SummaryPoint[] };
 
 export interface RetrievalContext {
-  /** Paths first (`P1`, `P2`, …), then chunks (`C1`, …), each kind best first. */
+  /** Communities (`G1`, `G2`, …), then paths (`P1`, …), then chunks (`C1`, …), each kind best first. */
   readonly passages: readonly ContextPassage[];
   readonly sources: ReadonlyMap<string, ContextSource>;
   /** Tokens of all passages' titles and texts. */

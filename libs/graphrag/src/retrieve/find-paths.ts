@@ -1,4 +1,5 @@
-import { type GraphSnapshot, UNSTATED_RELATION } from '../index/graph-snapshot.js';
+import type { Awaitable, GraphReader, ReaderEdge, ReaderFact } from '../index/graph-reader.port.js';
+import { UNSTATED_RELATION } from '../index/passage-terms.js';
 import type { GraphPath, PathStep } from '../model.js';
 
 export interface PathOptions {
@@ -27,12 +28,16 @@ const UNSTATED_COST = 1.5;
  * What walking an edge into a node costs: 1, more for low confidence (`−ln`), for `related_to`, and for a hub
  * (a quarter of the logarithm of its edges). The end of a path is no hub.
  */
-export function edgeCost(snapshot: GraphSnapshot, edge: number, into: number, end: number): number {
-  const { confidence, type, typeNames } = snapshot.edges;
-  const unstated = typeNames[type[edge]!] === UNSTATED_RELATION ? UNSTATED_COST : 0;
-  const { offsets } = snapshot.nodeEdges;
-  const hub = into === end ? 0 : HUB_SHARE * Math.log(Math.max(1, offsets[into + 1]! - offsets[into]!));
-  return 1 - Math.log(Math.max(0.01, confidence[edge]!)) + unstated + hub;
+export function edgeCost(reader: GraphReader, edge: number, into: number, end: number): number {
+  return ownCost(reader.edge(edge)) + (into === end ? 0 : hubCost(reader.degree(into)!));
+}
+
+function ownCost({ confidence, type }: ReaderEdge): number {
+  return 1 - Math.log(Math.max(0.01, confidence)) + (type === UNSTATED_RELATION ? UNSTATED_COST : 0);
+}
+
+function hubCost(degree: number): number {
+  return HUB_SHARE * Math.log(Math.max(1, degree));
 }
 
 /** Nodes and edges that a detour must avoid. */
@@ -45,22 +50,55 @@ const NOTHING_BANNED: Banned = { nodes: new Set(), edges: new Set() };
 
 /**
  * The cheapest simple paths between two nodes by {@link edgeCost}, edges walked in either direction: Dijkstra
- * over (node, hops), and Yen's algorithm (1971) for more than one. Equal costs are ordered by edge numbers.
+ * over (node, hops), and Yen's algorithm (1971) for more than one. Equal costs are ordered by the edges' ids.
+ *
+ * A search that comes to edges not loaded takes them for missing, goes on, and is repeated once all of those are
+ * loaded: at most about once for each hop, however many nodes it expands.
  */
-export function shortestPaths(
-  snapshot: GraphSnapshot,
+export async function shortestPaths(
+  reader: GraphReader,
   from: number,
   to: number,
   options: PathOptions = {},
+): Promise<FoundPath[]> {
+  const [paths] = await pathsBetween(reader, [[from, to]], options);
+  return paths!;
+}
+
+/** {@link shortestPaths} of several pairs, loaded together. */
+export async function pathsBetween(
+  reader: GraphReader,
+  pairs: readonly (readonly [from: number, to: number])[],
+  options: PathOptions = {},
+): Promise<FoundPath[][]> {
+  const ends = new Set(pairs.flat());
+  const within = options.within && new Set([...options.within, ...ends]);
+  await reader.loadNodes(within ?? ends);
+  const among = within && (await reader.edgesAmong(within));
+  for (;;) {
+    const neighbours = new Neighbours(reader, among);
+    const found = pairs.map(([from, to]) => yenPaths(reader, from, to, options, neighbours));
+    if (neighbours.missing.size === 0) return found;
+    await reader.loadEdges(neighbours.missing);
+    await reader.loadNodes(neighbours.nodesBeyond());
+  }
+}
+
+function yenPaths(
+  reader: GraphReader,
+  from: number,
+  to: number,
+  options: PathOptions,
+  neighbours: Neighbours,
 ): FoundPath[] {
   const count = options.count ?? 1;
   if (from === to || count < 1) return [];
-  const within = options.within && new Set([...options.within, from, to]);
   const search = {
-    neighbours: new Neighbours(snapshot, within),
+    neighbours,
+    allowed: options.within && new Set([...options.within, from, to]),
     maxExpansions: options.maxExpansions ?? 5000,
   };
-  const first = cheapestPath(snapshot, from, to, options.maxHops ?? 4, search, NOTHING_BANNED);
+  const first = cheapestPath(reader, from, to, options.maxHops ?? 4, search, NOTHING_BANNED);
   if (!first) return [];
   const found = [first];
   const candidates = new Map<string, FoundPath>();
@@ -78,13 +116,13 @@ export function shortestPaths(
         ),
       };
       const hops = (options.maxHops ?? 4) - spur;
-      const detour = cheapestPath(snapshot, rootNodes.at(-1)!, to, hops, search, banned);
+      const detour = cheapestPath(reader, rootNodes.at(-1)!, to, hops, search, banned);
       if (!detour) continue;
-      const path = joinPaths(snapshot, rootNodes, rootEdges, detour, to);
+      const path = joinPaths(reader, rootNodes, rootEdges, detour, to);
       candidates.set(path.edges.join(), path);
     }
     for (const path of found) candidates.delete(path.edges.join());
-    const next = [...candidates.values()].sort(comparePaths)[0];
+    const next = [...candidates.values()].sort((left, right) => comparePaths(reader, left, right))[0];
     if (!next) break;
     found.push(next);
   }
@@ -92,14 +130,14 @@ export function shortestPaths(
 }
 
 function joinPaths(
-  snapshot: GraphSnapshot,
+  reader: GraphReader,
   rootNodes: readonly number[],
   rootEdges: readonly number[],
   detour: FoundPath,
   to: number,
 ): FoundPath {
   const rootCost = rootEdges.reduce(
-    (sum, edge, at) => sum + edgeCost(snapshot, edge, rootNodes[at + 1]!, to),
+    (sum, edge, at) => sum + edgeCost(reader, edge, rootNodes[at + 1]!, to),
     0,
   );
   return {
@@ -109,10 +147,11 @@ function joinPaths(
   };
 }
 
-function comparePaths(left: FoundPath, right: FoundPath): number {
+function comparePaths(reader: GraphReader, left: FoundPath, right: FoundPath): number {
   if (Math.abs(left.cost - right.cost) > 1e-9) return left.cost - right.cost;
   for (let at = 0; at < left.edges.length && at < right.edges.length; at += 1) {
-    if (left.edges[at] !== right.edges[at]) return left.edges[at]! - right.edges[at]!;
+    const [mine, other] = [left.edges[at]!, right.edges[at]!];
+    if (mine !== other) return reader.edgeId(mine) < reader.edgeId(other) ? -1 : 1;
   }
   return left.edges.length - right.edges.length;
 }
@@ -125,41 +164,94 @@ interface Label {
   readonly previous: Label | undefined;
 }
 
-/** Walks of one search: the edges at each node, filtered once and shared by all of Yen's detours. */
+/** Where the edges at a node lead, as columns. */
+interface Steps {
+  readonly edges: ArrayLike<number>;
+  readonly others: Int32Array;
+  /** What the edge costs by itself, and what the node it leads to adds unless it is the end. */
+  readonly costs: Float64Array;
+  readonly hubCosts: Float64Array;
+}
+
+const NO_STEPS: Steps = {
+  edges: [],
+  others: new Int32Array(0),
+  costs: new Float64Array(0),
+  hubCosts: new Float64Array(0),
+};
+
+/** Steps from each node, shared by all searches of one attempt, which notes those that it would have needed. */
 class Neighbours {
-  private readonly edgesOf = new Map<number, Int32Array>();
+  readonly missing = new Set<number>();
+  private readonly steps = new Map<number, Steps>();
 
   constructor(
-    private readonly snapshot: GraphSnapshot,
-    private readonly within: ReadonlySet<number> | undefined,
+    private readonly reader: GraphReader,
+    private readonly among: ((node: number) => ArrayLike<number>) | undefined,
   ) {}
 
-  at(node: number): Int32Array {
-    const { offsets, columns } = this.snapshot.nodeEdges;
-    const known = this.edgesOf.get(node);
-    if (known) return known;
-    const all = columns.subarray(offsets[node]!, offsets[node + 1]!);
-    const { within } = this;
-    const kept = within ? all.filter((edge) => within.has(this.across(edge, node))) : all;
-    this.edgesOf.set(node, kept);
-    return kept;
+  at(node: number): Steps {
+    let steps = this.steps.get(node);
+    if (!steps) {
+      steps = this.stepsFrom(node);
+      if (!steps) {
+        this.missing.add(node);
+        steps = NO_STEPS;
+      }
+      this.steps.set(node, steps);
+    }
+    return steps;
   }
 
-  across(edge: number, node: number): number {
-    const { source, target } = this.snapshot.edges;
-    return source[edge] === node ? target[edge]! : source[edge]!;
+  /** Where the edges that were missing lead. */
+  nodesBeyond(): Set<number> {
+    const beyond = new Set<number>();
+    for (const node of this.missing)
+      for (const edge of Array.from(this.reader.edgesAt(node)!))
+        beyond.add(across(this.reader.edge(edge), node));
+    return beyond;
+  }
+
+  /** Nothing when the edges, or the nodes they lead to, are not loaded. */
+  private stepsFrom(node: number): Steps | undefined {
+    const { reader } = this;
+    const edges = this.among ? this.among(node) : reader.edgesAt(node);
+    if (!edges) return undefined;
+    const others = new Int32Array(edges.length);
+    const costs = new Float64Array(edges.length);
+    const hubCosts = new Float64Array(edges.length);
+    for (let at = 0; at < edges.length; at += 1) {
+      const edge = reader.edge(edges[at]!);
+      const other = across(edge, node);
+      const degree = reader.degree(other);
+      if (degree === undefined) return undefined;
+      others[at] = other;
+      costs[at] = ownCost(edge);
+      hubCosts[at] = hubCost(degree);
+    }
+    return { edges, others, costs, hubCosts };
   }
 }
 
+function across({ source, target }: ReaderEdge, node: number): number {
+  return source === node ? target : source;
+}
+
+interface PathSearch {
+  readonly neighbours: Neighbours;
+  readonly allowed: ReadonlySet<number> | undefined;
+  readonly maxExpansions: number;
+}
+
 function cheapestPath(
-  snapshot: GraphSnapshot,
+  reader: GraphReader,
   from: number,
   to: number,
   maxHops: number,
-  search: { readonly neighbours: Neighbours; readonly maxExpansions: number },
+  search: PathSearch,
   banned: Banned,
 ): FoundPath | undefined {
-  const heap = new LabelHeap();
+  const heap = new LabelHeap(reader);
   /** Fewest hops with which a node was settled: a later label costs more, so it must have fewer hops to matter. */
   const settledHops = new Map<number, number>();
   const cheapest = new Map<number, number>();
@@ -174,10 +266,13 @@ function cheapestPath(
     expansions += 1;
     if (expansions > search.maxExpansions) return undefined;
     const hops = label.hops + 1;
-    for (const edge of search.neighbours.at(label.node)) {
-      const next = search.neighbours.across(edge, label.node);
+    const { edges, others, costs, hubCosts } = search.neighbours.at(label.node);
+    for (let at = 0; at < edges.length; at += 1) {
+      const edge = edges[at]!;
+      const next = others[at]!;
+      if (search.allowed?.has(next) === false) continue;
       if (banned.nodes.has(next) || banned.edges.has(edge) || visits(label, next)) continue;
-      const cost = label.cost + edgeCost(snapshot, edge, next, to);
+      const cost = label.cost + (costs[at]! + (next === to ? 0 : hubCosts[at]!));
       const place = next * (maxHops + 1) + hops;
       if (cost >= (cheapest.get(place) ?? Number.POSITIVE_INFINITY)) continue;
       cheapest.set(place, cost);
@@ -202,9 +297,11 @@ function tracePath(last: Label): FoundPath {
   return { nodes, edges, cost: last.cost };
 }
 
-/** Binary heap by cost, then by hops, then by edge number, so that a search never depends on insertion order. */
+/** Binary heap by cost, then by hops, then by the edge's id, so that a search never depends on insertion order. */
 class LabelHeap {
   private readonly labels: Label[] = [];
+
+  constructor(private readonly reader: GraphReader) {}
 
   push(label: Label): void {
     const { labels } = this;
@@ -212,7 +309,7 @@ class LabelHeap {
     labels.push(label);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!before(label, labels[parent]!)) break;
+      if (!this.before(label, labels[parent]!)) break;
       labels[at] = labels[parent]!;
       at = parent;
     }
@@ -228,82 +325,92 @@ class LabelHeap {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= labels.length) break;
-      if (child + 1 < labels.length && before(labels[child + 1]!, labels[child]!)) child += 1;
-      if (!before(labels[child]!, last)) break;
+      if (child + 1 < labels.length && this.before(labels[child + 1]!, labels[child]!)) child += 1;
+      if (!this.before(labels[child]!, last)) break;
       labels[at] = labels[child]!;
       at = child;
     }
     labels[at] = last;
     return first;
   }
-}
 
-function before(left: Label, right: Label): boolean {
-  if (left.cost !== right.cost) return left.cost < right.cost;
-  if (left.hops !== right.hops) return left.hops < right.hops;
-  return left.edge < right.edge;
+  private before(left: Label, right: Label): boolean {
+    if (left.cost !== right.cost) return left.cost < right.cost;
+    if (left.hops !== right.hops) return left.hops < right.hops;
+    if (left.edge === right.edge || left.edge < 0 || right.edge < 0) return left.edge < right.edge;
+    return this.reader.edgeId(left.edge) < this.reader.edgeId(right.edge);
+  }
 }
 
 /**
  * Paths between two nodes by id, with their relations and one stated evidence for each step; empty when either
  * node is unknown or nothing within the limits connects them.
  */
-export function findPaths(
-  snapshot: GraphSnapshot,
+export async function findPaths(
+  reader: GraphReader,
   fromId: string,
   toId: string,
   options: PathOptions = {},
-): GraphPath[] {
-  const from = snapshot.nodeIndex.get(fromId);
-  const to = snapshot.nodeIndex.get(toId);
+): Promise<GraphPath[]> {
+  const [from, to] = await reader.nodesOf([fromId, toId]);
   if (from === undefined || to === undefined) return [];
-  return shortestPaths(snapshot, from, to, options).map((path) => describePath(snapshot, path));
+  return describePaths(reader, await shortestPaths(reader, from, to, options));
 }
 
-/** A found path with names and evidence. `evidenceScore` chooses among several statements of one edge. */
-export function describePath(
-  snapshot: GraphSnapshot,
+/** Found paths with names and evidence. `factScores` chooses among several statements of one edge. */
+export async function describePaths(
+  reader: GraphReader,
+  paths: readonly Pick<FoundPath, 'nodes' | 'edges'>[],
+  factScores: (facts: readonly number[]) => Awaitable<ArrayLike<number>> = (facts) => facts.map(() => 0),
+): Promise<GraphPath[]> {
+  const edges = new Set(paths.flatMap((path) => path.edges));
+  await reader.loadNodes(new Set(paths.flatMap((path) => path.nodes)));
+  await reader.loadFacts(edges);
+  const facts = [...edges].flatMap((edge) => Array.from(reader.factsOf(edge)));
+  const scores = await factScores(facts);
+  const scoreOf = new Map(facts.map((fact, at) => [fact, scores[at]!]));
+  return paths.map((path) => describePath(reader, path, (fact) => scoreOf.get(fact)!));
+}
+
+function describePath(
+  reader: GraphReader,
   path: Pick<FoundPath, 'nodes' | 'edges'>,
-  evidenceScore: (evidenceRow: number) => number = () => 0,
+  evidenceScore: (fact: number) => number,
 ): GraphPath {
   const steps = path.edges.map((edge, at): PathStep => {
-    const from = snapshot.nodes[path.nodes[at]!]!;
-    const to = snapshot.nodes[path.nodes[at + 1]!]!;
-    const row = bestEvidence(snapshot, edge, evidenceScore);
+    const from = reader.node(path.nodes[at]!);
+    const to = reader.node(path.nodes[at + 1]!);
+    const { type, source, confidence } = reader.edge(edge);
+    const best = bestEvidence(reader, edge, evidenceScore);
     return {
-      edgeId: snapshot.edges.ids[edge]!,
+      edgeId: reader.edgeId(edge),
       fromId: from.id,
       from: from.name,
       toId: to.id,
       to: to.name,
-      type: snapshot.edges.typeNames[snapshot.edges.type[edge]!]!,
-      reversed: snapshot.edges.source[edge] !== path.nodes[at],
-      confidence: snapshot.edges.confidence[edge]!,
-      ...(row === undefined
-        ? {}
-        : {
-            chunkId: snapshot.chunks[snapshot.evidence.chunk[row]!]!.id,
-            statement: snapshot.evidence.statements[row]!,
-          }),
+      type,
+      reversed: source !== path.nodes[at],
+      confidence,
+      ...(best && { chunkId: reader.chunkId(best.chunk), statement: best.statement }),
     };
   });
   return {
-    nodes: path.nodes.map((node) => ({ id: snapshot.nodes[node]!.id, name: snapshot.nodes[node]!.name })),
+    nodes: path.nodes.map((node) => ({ id: reader.nodeId(node), name: reader.node(node).name })),
     steps,
     score: steps.reduce((product, step) => product * step.confidence, 1),
   };
 }
 
 function bestEvidence(
-  snapshot: GraphSnapshot,
+  reader: GraphReader,
   edge: number,
-  evidenceScore: (evidenceRow: number) => number,
-): number | undefined {
-  const { offsets, columns } = snapshot.evidence.byEdge;
+  evidenceScore: (fact: number) => number,
+): ReaderFact | undefined {
+  const facts = reader.factsOf(edge);
   let best: number | undefined;
-  for (let at = offsets[edge]!; at < offsets[edge + 1]!; at += 1) {
-    const row = columns[at]!;
-    if (best === undefined || evidenceScore(row) > evidenceScore(best)) best = row;
+  for (let at = 0; at < facts.length; at += 1) {
+    const fact = facts[at]!;
+    if (best === undefined || evidenceScore(fact) > evidenceScore(best)) best = fact;
   }
-  return best;
+  return best === undefined ? undefined : reader.fact(best);
 }

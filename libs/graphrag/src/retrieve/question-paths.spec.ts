@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { detectLanguage, normaliseEntityName } from '../extract/entity-name.js';
 import { extractByRules } from '../extract/rule-based-extractor.js';
 import { buildSnapshot, type GraphSnapshot } from '../index/graph-snapshot.js';
+import { SnapshotReader } from '../index/snapshot-reader.js';
 import type { SnapshotChunk, SnapshotEdge, SnapshotNode, SnapshotRows } from '../model.js';
 import { retrieveGraph } from './retrieve-graph.js';
-import { nodeNaming, verbalisePath } from './verbalise-path.js';
+import { pathNaming, verbalisePath } from './verbalise-path.js';
 
 const PAGE = 'Neural networks and their training (神经网络及其训练)';
 const OTHER_PAGE = 'What machine learning is (机器学习概论)';
@@ -122,9 +123,11 @@ function rulesOf(title: string, text: string): SnapshotRows {
 
 const pathsIn = async (snapshot: GraphSnapshot, question: string) => {
   const dependencies = { vectors: { search: async () => [] }, clock: new TestClock() };
-  const { paths } = await retrieveGraph(snapshot, { question }, dependencies);
+  const reader = new SnapshotReader(snapshot, 1);
+  const { paths } = await retrieveGraph(reader, { question }, dependencies);
   const language = detectLanguage(question);
-  return paths.map((path) => verbalisePath(path, language, nodeNaming(snapshot, language)));
+  const naming = await pathNaming(reader, paths, language);
+  return paths.map((path) => verbalisePath(path, language, naming));
 };
 const snapshot = course();
 const observatory = buildSnapshot(

@@ -1,10 +1,12 @@
 import { verbOfRelation } from '../extract/relation-between.js';
 import { analyse } from '../index/analyse.js';
-import { type GraphSnapshot, UNSTATED_RELATION } from '../index/graph-snapshot.js';
+import { bestScored } from '../index/best-scored.js';
+import type { Awaitable, GraphReader } from '../index/graph-reader.port.js';
+import { UNSTATED_RELATION } from '../index/passage-terms.js';
 import type { GraphPath } from '../model.js';
-import { describePath, type FoundPath, shortestPaths } from './find-paths.js';
-import { topIndexes } from './flat-scores.js';
+import { describePaths, type FoundPath, pathsBetween } from './find-paths.js';
 import type { LinkedNode } from './link-entities.js';
+import type { VertexRanks } from './page-rank.js';
 
 /** Nodes of highest rank that paths may walk through. */
 const SUBGRAPH_NODES = 400;
@@ -18,10 +20,9 @@ export interface PathRequest {
   readonly question: string;
   /** Nodes that the question names: only they may stand at both ends of a path. */
   readonly linked: readonly LinkedNode[];
-  /** Score of each evidence row for the question. */
-  readonly factScores: Float32Array;
-  /** Rank of each node, then of each chunk. */
-  readonly rank: Float64Array;
+  /** Scores of facts for the question. */
+  readonly factScores: (facts: readonly number[]) => Awaitable<ArrayLike<number>>;
+  readonly ranks: VertexRanks;
 }
 
 /**
@@ -30,105 +31,148 @@ export interface PathRequest {
  * first. Without a named entity there are none. Nodes that are merely titles of documents and more than one
  * unstated relation never occur.
  */
-export function questionPaths(snapshot: GraphSnapshot, request: PathRequest): GraphPath[] {
-  const ends = endsInOrder(snapshot, request.linked);
-  const between = ends.length < 2 ? [] : connect(snapshot, ends, request);
-  const found =
-    between.length > 0
-      ? between
-      : ends.flatMap((end) => relationsOf(snapshot, end, request)).slice(0, MAX_RELATIONS);
-  return found.map((path) => describePath(snapshot, path, (row) => request.factScores[row]!));
+export async function questionPaths(reader: GraphReader, request: PathRequest): Promise<GraphPath[]> {
+  const nodes = new Set(request.linked.map(({ node }) => node));
+  await reader.loadEdges(nodes);
+  const ends = endsInOrder(reader, request.linked);
+  const between = ends.length < 2 ? [] : await connect(reader, ends, request);
+  const found = between.length > 0 ? between : await relationsOf(reader, ends, request);
+  return describePaths(reader, found, request.factScores);
 }
 
 /** One node for each place of the question, in order: where a name has several owners, the best connected one. */
-function endsInOrder(snapshot: GraphSnapshot, linked: readonly LinkedNode[]): number[] {
+function endsInOrder(reader: GraphReader, linked: readonly LinkedNode[]): number[] {
   const byPlace = new Map<number, number>();
   for (const { node, place } of linked) {
     const other = byPlace.get(place);
-    if (other === undefined || statedEdges(snapshot, node).length > statedEdges(snapshot, other).length)
+    if (other === undefined || statedEdges(reader, node).length > statedEdges(reader, other).length)
       byPlace.set(place, node);
   }
   const ordered = [...byPlace].sort(([left], [right]) => left - right).map(([, node]) => node);
   return [...new Set(ordered)].slice(0, MAX_ENDS);
 }
 
-function connect(snapshot: GraphSnapshot, ends: readonly number[], request: PathRequest): FoundPath[] {
-  const within = new Set(
-    topIndexes(request.rank.subarray(0, snapshot.walk.nodeCount), SUBGRAPH_NODES).filter(
-      (node) => !snapshot.titleNodes.has(node),
-    ),
-  );
+async function connect(
+  reader: GraphReader,
+  ends: readonly number[],
+  request: PathRequest,
+): Promise<FoundPath[]> {
+  const within = await highestNodes(reader, request.ranks);
+  const pairs = ends.flatMap((from, index) => ends.slice(index + 1).map((to) => [from, to] as const));
   const paths: FoundPath[] = [];
   const seen = new Set<string>();
-  for (const [index, from] of ends.entries()) {
-    for (const to of ends.slice(index + 1)) {
-      for (const [order, path] of shortestPaths(snapshot, from, to, {
-        count: PATHS_PER_PAIR,
-        within,
-      }).entries()) {
-        const unstated = path.edges.filter((edge) => !isStated(snapshot, edge)).length;
-        if (unstated > (order === 0 ? 1 : 0) || seen.has(path.nodes.join())) continue;
-        seen.add(path.nodes.join());
-        paths.push(path);
-      }
+  for (const found of await pathsBetween(reader, pairs, { count: PATHS_PER_PAIR, within })) {
+    for (const [order, path] of found.entries()) {
+      const unstated = path.edges.filter((edge) => !isStated(reader, edge)).length;
+      if (unstated > (order === 0 ? 1 : 0) || seen.has(path.nodes.join())) continue;
+      seen.add(path.nodes.join());
+      paths.push(path);
     }
   }
   return paths.slice(0, MAX_PATHS);
 }
 
-function relationsOf(snapshot: GraphSnapshot, node: number, request: PathRequest): FoundPath[] {
-  const asked = askedRelation(request.question);
-  const bestScore = (edge: number) => {
-    const { offsets, columns } = snapshot.evidence.byEdge;
-    let best = 0;
-    for (let at = offsets[edge]!; at < offsets[edge + 1]!; at += 1)
-      best = Math.max(best, request.factScores[columns[at]!]!);
-    return best;
-  };
-  const ranked = statedEdges(snapshot, node)
-    .map((edge) => ({
-      edge,
-      other: across(snapshot, edge, node),
-      asked: asked(typeOf(snapshot, edge), snapshot.edges.target[edge] === node),
-      confidence: snapshot.edges.confidence[edge]!,
-      score: bestScore(edge),
-    }))
-    .filter(({ other }) => other !== node && !snapshot.titleNodes.has(other))
-    .sort(
-      (left, right) =>
-        Number(right.asked) - Number(left.asked) ||
-        right.confidence - left.confidence ||
-        right.score - left.score ||
-        left.edge - right.edge,
-    );
-  const paths = ranked.some((relation) => relation.asked) ? [] : onwards(snapshot, node, request);
-  const reached = new Set(paths.map((path) => path.nodes[1]));
-  for (const { edge, other } of ranked) {
-    if (reached.has(other)) continue;
-    reached.add(other);
-    paths.push({ nodes: [node, other], edges: [edge], cost: 0 });
-  }
-  return paths.slice(0, MAX_RELATIONS);
+/** The nodes of highest rank, without those that are merely titles. */
+async function highestNodes(reader: GraphReader, ranks: VertexRanks): Promise<Set<number>> {
+  const nodes = ranks.vertices.flatMap((vertex) => reader.vertexNode(vertex) ?? []);
+  const highest = bestScored(
+    nodes,
+    (node) => ranks.of(reader.nodeVertex(node)),
+    SUBGRAPH_NODES,
+    (left, right) => reader.nodeId(left) < reader.nodeId(right),
+  );
+  await reader.loadNodes(highest);
+  return new Set(highest.filter((node) => !reader.node(node).title));
 }
 
-/** Through a neighbour that the question describes to what it asks of that: X —founded_by→ Y —born_in→ Z. */
-function onwards(snapshot: GraphSnapshot, node: number, request: PathRequest): FoundPath[] {
+/** The strongest stated relations of the nodes, one node after the other. */
+async function relationsOf(
+  reader: GraphReader,
+  nodes: readonly number[],
+  request: PathRequest,
+): Promise<FoundPath[]> {
   const asked = askedRelation(request.question);
-  const words = new Set(analyse(request.question));
-  const paths: FoundPath[] = [];
-  for (const first of statedEdges(snapshot, node)) {
-    const middle = across(snapshot, first, node);
-    if (middle === node || snapshot.titleNodes.has(middle)) continue;
-    if (![...words].some((word) => sharesStem(word, typeOf(snapshot, first)))) continue;
-    for (const edge of statedEdges(snapshot, middle)) {
-      const end = snapshot.edges.target[edge]!;
-      const type = typeOf(snapshot, edge);
-      if (end === middle || end === node || snapshot.titleNodes.has(end)) continue;
-      if (verbOfRelation(type) === undefined || !asked(type, false)) continue;
-      paths.push({ nodes: [node, middle, end], edges: [first, edge], cost: 0 });
+  const edges = new Set(nodes.flatMap((node) => statedEdges(reader, node)));
+  await reader.loadFacts(edges);
+  const facts = [...edges].flatMap((edge) => Array.from(reader.factsOf(edge)));
+  const scores = await request.factScores(facts);
+  const bestScore = new Map<number, number>();
+  facts.forEach((fact, at) => {
+    const { edge } = reader.fact(fact);
+    bestScore.set(edge, Math.max(bestScore.get(edge) ?? 0, scores[at]!));
+  });
+  await reader.loadNodes(
+    new Set(nodes.flatMap((node) => statedEdges(reader, node).map((edge) => across(reader, edge, node)))),
+  );
+  const ranked = nodes.map((node) =>
+    statedEdges(reader, node)
+      .map((edge) => ({
+        edge,
+        other: across(reader, edge, node),
+        asked: asked(typeOf(reader, edge), reader.edge(edge).target === node),
+        confidence: reader.edge(edge).confidence,
+        score: bestScore.get(edge) ?? 0,
+      }))
+      .filter(({ other }) => other !== node && !reader.node(other).title)
+      .sort(
+        (left, right) =>
+          Number(right.asked) - Number(left.asked) ||
+          right.confidence - left.confidence ||
+          right.score - left.score ||
+          (reader.edgeId(left.edge) < reader.edgeId(right.edge) ? -1 : 1),
+      ),
+  );
+  const onward = await onwards(
+    reader,
+    nodes.filter((_, at) => !ranked[at]!.some((relation) => relation.asked)),
+    request,
+  );
+  const found = nodes.flatMap((node, at) => {
+    const paths = onward.get(node) ?? [];
+    const reached = new Set(paths.map((path) => path.nodes[1]));
+    for (const { edge, other } of ranked[at]!) {
+      if (reached.has(other)) continue;
+      reached.add(other);
+      paths.push({ nodes: [node, other], edges: [edge], cost: 0 });
     }
+    return paths.slice(0, MAX_RELATIONS);
+  });
+  return found.slice(0, MAX_RELATIONS);
+}
+
+/**
+ * Of each node the way through a neighbour that the question describes to what it asks of that:
+ * X —founded_by→ Y —born_in→ Z.
+ */
+async function onwards(
+  reader: GraphReader,
+  nodes: readonly number[],
+  request: PathRequest,
+): Promise<Map<number, FoundPath[]>> {
+  const asked = askedRelation(request.question);
+  const words = [...new Set(analyse(request.question))];
+  const firsts = nodes.flatMap((node) =>
+    statedEdges(reader, node)
+      .filter((edge) => words.some((word) => sharesStem(word, typeOf(reader, edge))))
+      .map((edge) => ({ node, edge, middle: across(reader, edge, node) }))
+      .filter(({ middle }) => middle !== node && !reader.node(middle).title),
+  );
+  await reader.loadEdges(new Set(firsts.map(({ middle }) => middle)));
+  const seconds = firsts.flatMap((first) =>
+    statedEdges(reader, first.middle)
+      .filter(
+        (edge) => verbOfRelation(typeOf(reader, edge)) !== undefined && asked(typeOf(reader, edge), false),
+      )
+      .map((edge) => ({ ...first, second: edge, end: reader.edge(edge).target }))
+      .filter(({ end }) => end !== first.middle && end !== first.node),
+  );
+  await reader.loadNodes(new Set(seconds.map(({ end }) => end)));
+  const paths = new Map<number, FoundPath[]>();
+  for (const { node, edge, middle, second, end } of seconds) {
+    if (paths.has(node) || reader.node(end).title) continue;
+    paths.set(node, [{ nodes: [node, middle, end], edges: [edge, second], cost: 0 }]);
   }
-  return paths.slice(0, 1);
+  return paths;
 }
 
 /** `founder` and `founded_by` have their first letters in common. */
@@ -150,20 +194,19 @@ function askedRelation(question: string): (type: string, incoming: boolean) => b
   };
 }
 
-function statedEdges(snapshot: GraphSnapshot, node: number): number[] {
-  const { offsets, columns } = snapshot.nodeEdges;
-  return [...columns.subarray(offsets[node]!, offsets[node + 1]!)].filter((edge) => isStated(snapshot, edge));
+function statedEdges(reader: GraphReader, node: number): number[] {
+  return Array.from(reader.edgesAt(node)!).filter((edge) => isStated(reader, edge));
 }
 
-function isStated(snapshot: GraphSnapshot, edge: number): boolean {
-  return typeOf(snapshot, edge) !== UNSTATED_RELATION;
+function isStated(reader: GraphReader, edge: number): boolean {
+  return typeOf(reader, edge) !== UNSTATED_RELATION;
 }
 
-function typeOf(snapshot: GraphSnapshot, edge: number): string {
-  return snapshot.edges.typeNames[snapshot.edges.type[edge]!]!;
+function typeOf(reader: GraphReader, edge: number): string {
+  return reader.edge(edge).type;
 }
 
-function across(snapshot: GraphSnapshot, edge: number, node: number): number {
-  const { source, target } = snapshot.edges;
-  return source[edge] === node ? target[edge]! : source[edge]!;
+function across(reader: GraphReader, edge: number, node: number): number {
+  const { source, target } = reader.edge(edge);
+  return source === node ? target : source;
 }

@@ -1,5 +1,5 @@
 import { detectLanguage, type TextLanguage } from '../extract/entity-name.js';
-import type { GraphSnapshot } from '../index/graph-snapshot.js';
+import type { GraphReader } from '../index/graph-reader.port.js';
 import type { GraphPath } from '../model.js';
 
 /** Relations as they stand between their two ends in a Chinese sentence; others are only called related. */
@@ -50,14 +50,23 @@ const CHINESE_UNSTATED = '相关';
 /** How a node is called in a text of the given language. */
 export type NodeNaming = (nodeId: string, name: string) => string;
 
-/** Names nodes by their Chinese alias in Chinese texts, by their own name otherwise. */
-export function nodeNaming(snapshot: GraphSnapshot, language: TextLanguage): NodeNaming {
-  return (nodeId, name) => {
-    if (language !== 'zh' || /\p{Script=Han}/u.test(name)) return name;
-    const index = snapshot.nodeIndex.get(nodeId);
-    const aliases = index === undefined ? [] : snapshot.nodes[index]!.aliases;
-    return aliases.find((alias) => detectLanguage(alias) === 'zh') ?? name;
-  };
+/** Names the nodes of paths by their Chinese alias in Chinese texts, by their own name otherwise. */
+export async function pathNaming(
+  reader: GraphReader,
+  paths: readonly GraphPath[],
+  language: TextLanguage,
+): Promise<NodeNaming> {
+  const chinese = new Map<string, string>();
+  if (language === 'zh') {
+    const ids = [...new Set(paths.flatMap((path) => path.nodes.map(({ id }) => id)))];
+    const nodes = (await reader.nodesOf(ids)).filter((node) => node !== undefined);
+    await reader.loadNodes(nodes);
+    for (const { id, name, aliases } of nodes.map((node) => reader.node(node))) {
+      const alias = aliases.find((written) => detectLanguage(written) === 'zh');
+      if (alias !== undefined && !/\p{Script=Han}/u.test(name)) chinese.set(id, alias);
+    }
+  }
+  return (nodeId, name) => chinese.get(nodeId) ?? name;
 }
 
 /** `A —[prerequisite_of]→ B ←[part_of]— C`, with relations in Chinese where there is a word for them. */

@@ -7,8 +7,8 @@ export async function dumpGraph(
 ): Promise<Record<string, unknown[]>> {
   const queries = {
     documents: `SELECT id, title, format, content_hash, state, step, chunk_count, entity_count, relation_count,
-      cost, attributes FROM documents`,
-    chunks: `SELECT id, document_id, ordinal, headings, content, start_offset, end_offset, token_count, terms,
+      cost - 'durationsMs' AS cost, attributes FROM documents`,
+    chunks: `SELECT id, document_id, ordinal, headings, content, start_offset, end_offset, token_count, terms, page,
       md5(embedding::text) AS embedding FROM chunks`,
     nodes: 'SELECT id, key, name, type, description, attributes FROM knowledge_nodes',
     aliases: 'SELECT node_id, alias_key, alias, document_id FROM node_aliases',

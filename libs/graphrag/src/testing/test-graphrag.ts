@@ -1,7 +1,8 @@
 import { type Clock, SystemClock, type TenantId } from '@sparkle/contracts';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
-import type { EmbeddingModel } from '@sparkle/llm';
+import { type ChatModel, type EmbeddingModel, LocalExtractiveChatModel } from '@sparkle/llm';
 import { graphragMigrations } from '../adapters/postgres/graphrag-migrations.js';
+import { CommunityService } from '../communities/community.service.js';
 import type { Extractor } from '../extract/extractor.port.js';
 import { RuleBasedExtractor } from '../extract/rule-based-extractor.js';
 import { type GraphragOptionsInput, parseGraphragOptions } from '../graphrag.options.js';
@@ -9,7 +10,11 @@ import { DocumentService } from '../ingest/document.service.js';
 import { IngestionService } from '../ingest/ingestion.service.js';
 import { JobService } from '../ingest/job.service.js';
 import { KnownNames } from '../ingest/known-names.js';
+import { DocumentReader } from '../ingest/read/document-reader.js';
+import { EmbeddingStrengthService } from '../nest/embedding-strength.service.js';
 import { SnapshotProvider } from '../nest/snapshot-provider.js';
+import { EntityResolutionService } from '../resolve/entity-resolution.service.js';
+import { SenseReader } from '../resolve/sense-reader.js';
 import { HashEmbeddingModel } from './hash-embedding-model.js';
 import { MemoryJobQueue } from './memory-job-queue.js';
 
@@ -20,7 +25,11 @@ export interface TestGraphrag {
   readonly documents: DocumentService;
   readonly jobs: JobService;
   readonly ingestion: IngestionService;
+  readonly reader: DocumentReader;
   readonly snapshots: SnapshotProvider;
+  readonly strengths: EmbeddingStrengthService;
+  readonly resolutions: EntityResolutionService;
+  readonly communities: CommunityService;
   /** Processes what is in the queue. */
   work(): Promise<void>;
   /** Uploads a document and processes it. Returns the document's id. */
@@ -31,6 +40,7 @@ export function createTestGraphragOn(
   test: Pick<TestDatabase, 'database'>,
   parts: {
     embeddings?: EmbeddingModel;
+    model?: ChatModel;
     extractor?: Extractor;
     clock?: Clock;
     options?: GraphragOptionsInput;
@@ -39,7 +49,13 @@ export function createTestGraphragOn(
   const { database } = test;
   const options = parseGraphragOptions(parts.options);
   const queue = new MemoryJobQueue();
+  const reader = new DocumentReader(new SystemClock(), options);
   const documents = new DocumentService(database, queue, options);
+  const strengths = new EmbeddingStrengthService(
+    database,
+    parts.embeddings ?? new HashEmbeddingModel(),
+    options,
+  );
   const ingestion = new IngestionService(
     database,
     documents,
@@ -48,6 +64,9 @@ export function createTestGraphragOn(
     new KnownNames(database),
     new SystemClock(),
     options,
+    reader,
+    new SenseReader(database, parts.embeddings ?? new HashEmbeddingModel()),
+    strengths,
   );
   const work = async () => {
     for (const ticket of queue.drain()) await ingestion.process(ticket);
@@ -58,7 +77,18 @@ export function createTestGraphragOn(
     documents,
     jobs: new JobService(database, database),
     ingestion,
+    reader,
+    strengths,
     snapshots: new SnapshotProvider(database, parts.clock ?? new SystemClock(), options),
+    resolutions: new EntityResolutionService(database),
+    communities: new CommunityService(
+      database,
+      database,
+      parts.model ?? new LocalExtractiveChatModel(),
+      parts.embeddings ?? new HashEmbeddingModel(),
+      parts.clock ?? new SystemClock(),
+      options,
+    ),
     work,
     ingest: async (tenantId, text, title, format = 'markdown') => {
       const { document } = await documents.submit({

@@ -49,6 +49,10 @@ const environment = z.object({
   SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: integer(1, 500).default(20),
+  SPARKLE_DETECT_REPEATED_QUERIES: z.enum(['true', 'false']).default('false'),
+  SPARKLE_PARTITION_MONTHS_AHEAD: integer(0, 120).default(3),
+  SPARKLE_STUDY_RECORDS_KEEP_MONTHS: integer(1, 1200).optional(),
+  SPARKLE_ARCHIVE_FOLDER: z.string().min(1).optional(),
   SPARKLE_TENANT_ROLE_SECRET: z.string().min(32, 'a secret of at least 32 characters').optional(),
   REDIS_URL: urls('redis:', 'rediss:').optional(),
   SPARKLE_REDIS_DURABLE: z.enum(['true', 'false']).default('false'),
@@ -58,6 +62,9 @@ const environment = z.object({
   SPARKLE_LIMIT_ACTION_PER_HOUR: integer(1, 1e9).default(1000),
   SPARKLE_LIMIT_TENANT_PER_HOUR: integer(1, 1e9).default(5000),
   SPARKLE_DOCUMENT_MAX_BYTES: integer(1, 64 << 20).default(5 << 20),
+  SPARKLE_MAX_DOCUMENTS_PER_TENANT: integer(1, 1e9).optional(),
+  SPARKLE_MAX_BYTES_PER_TENANT: integer(1, Number.MAX_SAFE_INTEGER).optional(),
+  SPARKLE_EXTRACTION: z.enum(['rules', 'model']).default('rules'),
   SPARKLE_CHAT_BASE_URL: url('http:', 'https:').optional(),
   SPARKLE_CHAT_API_KEY: z.string().min(1).optional(),
   SPARKLE_CHAT_MODEL: z.string().min(1).optional(),
@@ -89,6 +96,14 @@ export interface RuntimeConfig {
   /** Set in production mode. */
   readonly databaseUrl?: string;
   readonly databasePoolSize: number;
+  /** Warn when one request sends statements of one shape again and again. */
+  readonly detectRepeatedQueries: boolean;
+  /** Partitions of study records; without `keepMonths` nothing is archived. */
+  readonly studyRecords: {
+    readonly monthsAhead: number;
+    readonly keepMonths?: number;
+    readonly archiveFolder?: string;
+  };
   /** Makes the passwords of tenants' database roles. Absent: every tenant works as the application's login. */
   readonly tenantRoleSecret?: string;
   /** Refuse a login that bypasses row-level security. */
@@ -107,6 +122,10 @@ export interface RuntimeConfig {
     readonly tenantPerHour: number;
   };
   readonly documentMaxBytes: number;
+  /** What a tenant may store; what is absent has the default of `@sparkle/graphrag`. */
+  readonly documentQuota: { readonly documents?: number; readonly bytes?: number };
+  /** What reads entities and relations out of passages. */
+  readonly extraction: 'rules' | 'model';
   /** Absent: the local extractive model. */
   readonly chat?: RemoteModelSettings;
   /** Absent: the local embedding model. */
@@ -152,6 +171,14 @@ export function parseEnvironment(
     dataDirectory: values.SPARKLE_DATA,
     databaseUrl: values.DATABASE_URL,
     databasePoolSize: values.DATABASE_POOL_SIZE,
+    detectRepeatedQueries: values.SPARKLE_DETECT_REPEATED_QUERIES === 'true',
+    studyRecords: {
+      monthsAhead: values.SPARKLE_PARTITION_MONTHS_AHEAD,
+      ...(values.SPARKLE_STUDY_RECORDS_KEEP_MONTHS !== undefined && {
+        keepMonths: values.SPARKLE_STUDY_RECORDS_KEEP_MONTHS,
+      }),
+      ...(values.SPARKLE_ARCHIVE_FOLDER !== undefined && { archiveFolder: values.SPARKLE_ARCHIVE_FOLDER }),
+    },
     tenantRoleSecret: values.SPARKLE_TENANT_ROLE_SECRET,
     requireUnprivilegedDatabaseRole: values.NODE_ENV === 'production',
     redisUrl: values.REDIS_URL,
@@ -164,6 +191,15 @@ export function parseEnvironment(
       tenantPerHour: values.SPARKLE_LIMIT_TENANT_PER_HOUR,
     },
     documentMaxBytes: values.SPARKLE_DOCUMENT_MAX_BYTES,
+    documentQuota: {
+      ...(values.SPARKLE_MAX_DOCUMENTS_PER_TENANT !== undefined && {
+        documents: values.SPARKLE_MAX_DOCUMENTS_PER_TENANT,
+      }),
+      ...(values.SPARKLE_MAX_BYTES_PER_TENANT !== undefined && {
+        bytes: values.SPARKLE_MAX_BYTES_PER_TENANT,
+      }),
+    },
+    extraction: values.SPARKLE_EXTRACTION,
     chat: remoteModel(values.SPARKLE_CHAT_BASE_URL, values.SPARKLE_CHAT_API_KEY, values.SPARKLE_CHAT_MODEL),
     embedding: remoteModel(
       values.SPARKLE_EMBEDDING_BASE_URL,
@@ -188,6 +224,8 @@ function relations(values: z.infer<typeof environment>, options: { embedded: boo
     problems.push('DATABASE_URL: needed together with REDIS_URL');
   if (DATABASE_URL && !values.SPARKLE_JWT_KEY)
     problems.push('SPARKLE_JWT_KEY: production needs a key of its own, a secret of at least 32 characters');
+  if (values.SPARKLE_STUDY_RECORDS_KEEP_MONTHS && !values.SPARKLE_ARCHIVE_FOLDER)
+    problems.push('SPARKLE_ARCHIVE_FOLDER: needed together with SPARKLE_STUDY_RECORDS_KEEP_MONTHS');
   if (values.SPARKLE_TENANT_ROLE_SECRET && !DATABASE_URL)
     problems.push("SPARKLE_TENANT_ROLE_SECRET: tenants' database roles need DATABASE_URL");
   for (const kind of ['CHAT', 'EMBEDDING'] as const) {
@@ -197,6 +235,8 @@ function relations(values: z.infer<typeof environment>, options: { embedded: boo
     if (model && !baseUrl)
       problems.push(`SPARKLE_${kind}_BASE_URL: needed together with SPARKLE_${kind}_MODEL`);
   }
+  if (values.SPARKLE_EXTRACTION === 'model' && !values.SPARKLE_CHAT_BASE_URL)
+    problems.push('SPARKLE_CHAT_BASE_URL: needed together with SPARKLE_EXTRACTION=model');
   if (
     !values.SPARKLE_EMBEDDING_BASE_URL &&
     values.SPARKLE_EMBEDDING_DIMENSIONS !== LOCAL_EMBEDDING_DIMENSIONS

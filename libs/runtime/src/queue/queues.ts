@@ -7,7 +7,9 @@ const tenantId = z.string().transform((value): TenantId => parseTenantId(value))
 export const QUEUES = {
   ingestion: z.object({ tenantId, jobId: z.uuid(), kind: z.literal('ingestion'), subjectId: z.uuid() }),
   summaries: z.object({ tenantId, conversationId: z.uuid(), upToSeq: z.int().min(1) }),
-  /** Looks for conversations that want a summary, over all tenants. */
+  /** Finds and summarises a tenant's communities, at the corpus version it had or a later one. */
+  communities: z.object({ tenantId, version: z.int().min(0) }),
+  /** Looks for conversations that want a summary and communities that are behind, over all tenants. */
   warmup: z.object({}),
   /** Partitions ahead of time and jobs that got lost, over all tenants. */
   maintenance: z.object({}),

@@ -1,11 +1,15 @@
 import type { SqlClient, TenantId } from '@sparkle/contracts';
 import { TenantUnknownError } from '../../errors.js';
+import { makeSearchTerms } from './search-terms.store.js';
 
-/** One document that came to or left a tenant's corpus; its version is the corpus's right after. */
+/**
+ * One document that came to or left a tenant's corpus, or whose part of the graph was rewritten; its version is the
+ * corpus's right after.
+ */
 export interface CorpusChange {
   readonly version: number;
   readonly documentId: string;
-  readonly kind: 'added' | 'removed';
+  readonly kind: 'added' | 'removed' | 'changed';
 }
 
 /** @throws TenantUnknownError when the tenant is not registered. */
@@ -18,17 +22,10 @@ export async function readCorpusVersion(sql: SqlClient, tenantId: TenantId): Pro
   return Number(row.version);
 }
 
-/** Reads the version and keeps it, and with it every published row, from changing until the transaction ends. */
-export async function holdCorpusVersion(sql: SqlClient, tenantId: TenantId): Promise<number> {
-  const [row] = await sql.query<{ version: string }>(
-    'SELECT corpus_version AS version FROM tenants WHERE id = $1 FOR SHARE',
-    [tenantId],
-  );
-  if (!row) throw new TenantUnknownError();
-  return Number(row.version);
-}
-
-/** Moves the corpus one version per document and logs what happened to each. */
+/**
+ * Moves the corpus one version per document, logs what happened to each, and makes search terms that published
+ * rows lack by now.
+ */
 export async function recordChanges(
   sql: SqlClient,
   tenantId: TenantId,
@@ -36,6 +33,7 @@ export async function recordChanges(
   kind: CorpusChange['kind'],
 ): Promise<void> {
   if (documentIds.length === 0) return;
+  await makeSearchTerms(sql, tenantId);
   await sql.query(
     `WITH moved AS (
        UPDATE tenants SET corpus_version = corpus_version + $2 WHERE id = $1 RETURNING corpus_version)
@@ -46,27 +44,10 @@ export async function recordChanges(
   );
 }
 
-/** What happened after version `since`, in order. */
-export async function readChanges(
-  sql: SqlClient,
-  tenantId: TenantId,
-  since: number,
-): Promise<CorpusChange[]> {
-  const rows = await sql.query<{ version: string; document_id: string; kind: CorpusChange['kind'] }>(
-    'SELECT version, document_id, kind FROM graph_changes WHERE tenant_id = $1 AND version > $2 ORDER BY version',
-    [tenantId, since],
-  );
-  return rows.map((row) => ({
-    version: Number(row.version),
-    documentId: row.document_id,
-    kind: row.kind,
-  }));
-}
-
-/** Whether a document left after version `since`. */
-export async function hasRemovals(sql: SqlClient, tenantId: TenantId, since: number): Promise<boolean> {
+/** Whether anything else than new documents happened after version `since`. */
+export async function hasRevisions(sql: SqlClient, tenantId: TenantId, since: number): Promise<boolean> {
   const rows = await sql.query(
-    "SELECT 1 FROM graph_changes WHERE tenant_id = $1 AND version > $2 AND kind = 'removed' LIMIT 1",
+    "SELECT 1 FROM graph_changes WHERE tenant_id = $1 AND version > $2 AND kind <> 'added' LIMIT 1",
     [tenantId, since],
   );
   return rows.length > 0;

@@ -2,6 +2,9 @@ import type { SqlClient, TenantId } from '@sparkle/contracts';
 import { DocumentDeletedError } from '../../errors.js';
 import { recordChanges } from './corpus-version.js';
 import { lockGraph } from './graph-lock.js';
+import { weighEdges } from './graph-rows.js';
+import { forgetEmbeddings, removeUnstated } from './node-removal.js';
+import { forgetDecisionsOf, reprojectNodes } from './resolution.store.js';
 
 /**
  * Removes a document and whatever of the graph only it stated. Jobs come before the document, as in every
@@ -38,7 +41,8 @@ export async function removeDocument(
   const nodes = await sql.query<{ node_id: string }>(
     `WITH mention AS (DELETE FROM node_mentions WHERE tenant_id = $1 AND document_id = $2 RETURNING node_id),
      alias AS (DELETE FROM node_aliases WHERE tenant_id = $1 AND document_id = $2 RETURNING node_id)
-     SELECT node_id FROM mention UNION SELECT node_id FROM alias`,
+     SELECT node_id FROM mention UNION SELECT node_id FROM alias
+     UNION SELECT node_id FROM origin_mentions WHERE tenant_id = $1 AND document_id = $2`,
     [tenantId, documentId],
   );
   await sql.query('DELETE FROM documents WHERE tenant_id = $1 AND id = $2', [tenantId, documentId]);
@@ -57,36 +61,15 @@ export async function removeDocument(
     [tenantId, edgeIds, documentId],
   );
   const nodeIds = nodes.map((row) => row.node_id);
-  await sql.query(
-    `DELETE FROM knowledge_nodes n
-     WHERE n.tenant_id = $1 AND n.id = ANY($2::uuid[])
-       AND NOT EXISTS (SELECT 1 FROM node_mentions m WHERE m.tenant_id = $1 AND m.node_id = n.id)
-       AND NOT EXISTS (SELECT 1 FROM knowledge_edges e WHERE e.tenant_id = $1 AND e.source_id = n.id)
-       AND NOT EXISTS (SELECT 1 FROM knowledge_edges e WHERE e.tenant_id = $1 AND e.target_id = n.id)`,
-    [tenantId, nodeIds],
-  );
+  await removeUnstated(sql, tenantId, nodeIds);
+  await forgetEmbeddings(sql, tenantId, nodeIds);
   await sql.query(
     `UPDATE knowledge_nodes SET attributes = '{}', description = NULL, updated_at = now()
      WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND attributes->>'documentId' = $3`,
     [tenantId, nodeIds, documentId],
   );
+  const undecided = await forgetDecisionsOf(sql, tenantId, documentId);
+  if (undecided.length > 0) await reprojectNodes(sql, tenantId, undecided);
   if (document.state === 'ready') await recordChanges(sql, tenantId, [documentId], 'removed');
   return true;
-}
-
-/** An edge is as strong as its evidence: weight counts the passages, confidence is the best one's. */
-export async function weighEdges(
-  sql: SqlClient,
-  tenantId: TenantId,
-  edgeIds: readonly string[],
-): Promise<void> {
-  if (edgeIds.length === 0) return;
-  await sql.query(
-    `UPDATE knowledge_edges e SET weight = s.weight, confidence = s.confidence
-     FROM (SELECT edge_id, count(*)::real AS weight, max(confidence) AS confidence FROM edge_evidence
-           WHERE tenant_id = $1 AND edge_id = ANY($2::uuid[]) GROUP BY edge_id) s
-     WHERE e.tenant_id = $1 AND e.id = s.edge_id
-       AND (e.weight, e.confidence) IS DISTINCT FROM (s.weight, s.confidence)`,
-    [tenantId, edgeIds],
-  );
 }

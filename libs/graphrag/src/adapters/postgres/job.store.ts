@@ -15,6 +15,8 @@ export interface JobView {
   readonly progress: number;
   readonly attempts: number;
   readonly error: RecordedError | null;
+  /** What it took so far. */
+  readonly cost: IngestionCost;
   readonly result: Readonly<Record<string, unknown>> | null;
   /** The document an ingestion reads. */
   readonly documentId: string | null;
@@ -22,6 +24,41 @@ export interface JobView {
   readonly updatedAt: number;
   readonly finishedAt: number | null;
 }
+
+/** What an ingestion took; counts that are missing are zero. */
+export interface IngestionCost {
+  /** Ids of the extractor and of the embedding model, once the document is published. */
+  readonly extractor?: string;
+  readonly embeddingModel?: string;
+  /** Calls of a chat model, with their tokens and price. */
+  readonly modelCalls?: number;
+  readonly inputTokens?: number;
+  readonly outputTokens?: number;
+  readonly costUsd?: number;
+  /** Tokens of the passages that were embedded. */
+  readonly embeddedTokens?: number;
+  /** Passages that stood in the version before and kept what was computed for it. */
+  readonly reusedPassages?: number;
+  /** Passages that a model was to extract from, and rules did. */
+  readonly passagesByRules?: number;
+  /**
+   * By step: milliseconds of the attempt that finished it. Documents that are ingested together share a step's
+   * time evenly.
+   */
+  readonly durationsMs?: Readonly<Partial<Record<IngestionStep, number>>>;
+}
+
+/** Counts of {@link IngestionCost} that grow. */
+export type CostCounts = Pick<
+  IngestionCost,
+  | 'modelCalls'
+  | 'inputTokens'
+  | 'outputTokens'
+  | 'costUsd'
+  | 'embeddedTokens'
+  | 'reusedPassages'
+  | 'passagesByRules'
+>;
 
 /** A job on its way, as the pipeline needs it. */
 export interface OpenJob {
@@ -38,6 +75,7 @@ interface JobRow {
   progress: number;
   attempts: number;
   error: RecordedError | null;
+  cost: IngestionCost;
   result: Record<string, unknown> | null;
   subject_id: string | null;
   created_at: Date;
@@ -45,7 +83,7 @@ interface JobRow {
   finished_at: Date | null;
 }
 
-const VIEW = `id, kind, state, step, progress, attempts, error, result, subject_id, created_at, updated_at,
+const VIEW = `id, kind, state, step, progress, attempts, error, cost, result, subject_id, created_at, updated_at,
   finished_at`;
 
 export async function insertJobs(
@@ -77,8 +115,8 @@ export async function reopenFailed(
   );
   if (reopened.length === 0) return false;
   await sql.query(
-    `INSERT INTO jobs (tenant_id, id, kind, subject_id, step, progress, payload)
-     SELECT tenant_id, $3, kind, subject_id, step, progress, payload FROM jobs
+    `INSERT INTO jobs (tenant_id, id, kind, subject_id, step, progress, payload, cost)
+     SELECT tenant_id, $3, kind, subject_id, step, progress, payload, cost FROM jobs
      WHERE tenant_id = $1 AND subject_id = $2 AND state = 'failed'
      ORDER BY created_at DESC, id LIMIT 1`,
     [tenantId, documentId, jobId],
@@ -182,6 +220,42 @@ export async function claimStep(
   return new Set(rows.map((row) => row.id));
 }
 
+/** Records how long a step took each of the jobs. */
+export async function writeDuration(
+  sql: SqlClient,
+  tenantId: TenantId,
+  jobIds: readonly string[],
+  step: IngestionStep,
+  durationMs: number,
+): Promise<void> {
+  await sql.query(
+    `UPDATE jobs SET cost = jsonb_set(cost, '{durationsMs}',
+       coalesce(cost->'durationsMs', '{}') || jsonb_build_object($3::text, $4::float8))
+     WHERE tenant_id = $1 AND id = ANY($2::uuid[])`,
+    [tenantId, jobIds, step, Math.round(durationMs * 10) / 10],
+  );
+}
+
+/** Adds to what jobs cost. Locks the jobs' rows in order of their ids, as every writer of jobs does. */
+export async function addCosts(
+  sql: SqlClient,
+  tenantId: TenantId,
+  costs: readonly { jobId: string; counts: CostCounts }[],
+): Promise<void> {
+  if (costs.length === 0) return;
+  await sql.query(
+    `WITH added AS (SELECT * FROM jsonb_to_recordset($2::jsonb) AS a("jobId" uuid, counts jsonb)),
+     mine AS (
+       SELECT id FROM jobs WHERE tenant_id = $1 AND id IN (SELECT "jobId" FROM added) ORDER BY id FOR UPDATE)
+     UPDATE jobs SET cost = jobs.cost || (
+       SELECT jsonb_object_agg(c.key, coalesce((jobs.cost->>c.key)::float8, 0) + c.value::float8)
+       FROM jsonb_each_text(added.counts) AS c)
+     FROM mine JOIN added ON added."jobId" = mine.id
+     WHERE jobs.tenant_id = $1 AND jobs.id = mine.id AND added.counts <> '{}'`,
+    [tenantId, JSON.stringify(costs)],
+  );
+}
+
 export async function writeProgress(
   sql: SqlClient,
   tenantId: TenantId,
@@ -235,6 +309,7 @@ function toView(row: JobRow): JobView {
     progress: row.progress,
     attempts: row.attempts,
     error: row.error,
+    cost: row.cost,
     result: row.result,
     documentId: row.subject_id,
     createdAt: row.created_at.getTime(),

@@ -26,23 +26,27 @@ export async function readPrerequisites(
     reason: string | null;
     alternative: string | null;
   }>(
-    `WITH RECURSIVE stated AS (
-       SELECT e.id, e.source_id, e.target_id, e.attributes, v.confidence, v.statement
-       FROM knowledge_edges e CROSS JOIN LATERAL (
+    // Backwards from the target, so that a tenant's other prerequisites are not even looked at.
+    `WITH RECURSIVE needed AS (
+       SELECT $2::uuid AS id
+       UNION
+       SELECT e.source_id FROM needed JOIN knowledge_edges e
+         ON e.tenant_id = $1 AND e.target_id = needed.id AND e.type = 'prerequisite_of'
+       WHERE EXISTS (
+         SELECT 1 FROM edge_evidence v JOIN documents d ON d.tenant_id = v.tenant_id AND d.id = v.document_id
+         WHERE v.tenant_id = $1 AND v.edge_id = e.id AND v.confidence >= $3::real AND d.state = 'ready'))
+     SELECT e.source_id AS "sourceId", e.target_id AS "targetId", best.confidence,
+       coalesce(e.attributes->>'reason', best.statement) AS reason,
+       e.attributes->>'alternative_group' AS alternative
+     FROM needed JOIN knowledge_edges e
+         ON e.tenant_id = $1 AND e.target_id = needed.id AND e.type = 'prerequisite_of'
+       CROSS JOIN LATERAL (
          SELECT v.confidence, v.statement FROM edge_evidence v
          JOIN documents d ON d.tenant_id = v.tenant_id AND d.id = v.document_id
          WHERE v.tenant_id = $1 AND v.edge_id = e.id AND d.state = 'ready'
-         ORDER BY v.confidence DESC, v.chunk_id LIMIT 1) v
-       WHERE e.tenant_id = $1 AND e.type = 'prerequisite_of' AND v.confidence >= $3::real),
-     needed AS (
-       SELECT $2::uuid AS id
-       UNION
-       SELECT stated.source_id FROM stated JOIN needed ON stated.target_id = needed.id)
-     SELECT stated.source_id AS "sourceId", stated.target_id AS "targetId", stated.confidence,
-       coalesce(stated.attributes->>'reason', stated.statement) AS reason,
-       stated.attributes->>'alternative_group' AS alternative
-     FROM stated JOIN needed ON stated.target_id = needed.id
-     ORDER BY stated.id`,
+         ORDER BY v.confidence DESC, v.chunk_id LIMIT 1) best
+     WHERE best.confidence >= $3::real
+     ORDER BY e.id`,
     [tenantId, targetId, minConfidence],
   );
   const ids = new Set([targetId]);

@@ -232,4 +232,17 @@ describe('an answer about two things', () => {
       'Supervised learning relates to deep learning through: supervised learning is a prerequisite of neural network, which is a prerequisite of deep learning. [P1]',
     ]);
   });
+
+  it('answers a question about everything with one point of each community', () => {
+    const community = (id: string, text: string) => ({ id, kind: 'community' as const, text });
+    const passages = [
+      community('G1', 'The Sea Otter won the Elsa Cup.\nJon Lund repaired it.'),
+      community('G2', 'The Corner Bakery sells Rye Bread.'),
+      { id: 'C1', kind: 'chunk' as const, text: 'The main topic is sailing.' },
+    ];
+    expect(composeAnswer('What are the main topics?', passages)).toEqual([
+      'The Sea Otter won the Elsa Cup. [G1]',
+      'The Corner Bakery sells Rye Bread. [G2]',
+    ]);
+  });
 });

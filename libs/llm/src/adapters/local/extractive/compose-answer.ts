@@ -26,6 +26,8 @@ const MIN_FACT_COVERAGE = 0.5;
 const FURTHER_SENTENCE_SCORE = 0.8;
 const MAX_SENTENCES = 3;
 const MAX_PATHS = 2;
+/** Communities that an answer about everything draws on. */
+const MAX_COMMUNITIES = 8;
 /** Share of the question's terms that a chain must hold where the question does not ask for a relation. */
 const MIN_PATH_OVERLAP = 0.6;
 /** Two sentences that share more of their terms than this say the same. */
@@ -53,6 +55,8 @@ export function composeAnswer(questionText: string, passages: readonly ContextPa
   const question = analyseQuestion(questionText);
   const unknown = [UNSUPPORTED_ANSWER[question.language]];
   if (question.negated) return unknown;
+  const overview = communityPoints(passages);
+  if (overview.length > 0) return overview;
   const ranked = rank(
     question,
     passages.flatMap((passage) => passageCandidates(withoutChain(passage))),
@@ -60,6 +64,18 @@ export function composeAnswer(questionText: string, passages: readonly ContextPa
   const paths = relevantPaths(question, passages);
   const answer = byType(question, ranked, paths) ?? fromSentences(question, ranked, paths);
   return answer.length > 0 ? answer : unknown;
+}
+
+/**
+ * One point of each community, the most relevant first. Only a question about everything there is gets communities,
+ * and it names nothing that sentences could be compared with.
+ */
+function communityPoints(passages: readonly ContextPassage[]): string[] {
+  return passages
+    .filter(({ kind }) => kind === 'community')
+    .flatMap((passage) => passageCandidates(passage).slice(0, 1))
+    .slice(0, MAX_COMMUNITIES)
+    .map(({ text, passage }) => cite(text, passage));
 }
 
 /** The answer to a question whose form says what belongs into it; `undefined` when the passages lack that. */

@@ -1,7 +1,18 @@
 import type { TenantId } from '@sparkle/contracts';
 import { isAcronymOf, normaliseEntityName } from '../extract/entity-name.js';
+import { deterministicId } from '../ingest/deterministic-id.js';
 import type { EntityType, ExtractedEntity, ExtractedRelation } from '../model.js';
-import { deterministicId } from './deterministic-id.js';
+import { chooseSense, RELATED } from './choose-sense.js';
+import {
+  hypernymsOf,
+  type NameContext,
+  NO_CONTEXT,
+  neighboursOf,
+  relatedness,
+  sharedNeighbours,
+  typesConflict,
+  withoutParentheses,
+} from './name-context.js';
 
 /** An entity as ingestion keeps it. Course concepts carry their data and claim the node they resolve to. */
 export interface ResolvableEntity extends ExtractedEntity {
@@ -37,10 +48,45 @@ export interface ExistingNode {
   readonly claimedBy: string | null;
 }
 
-/** Nodes whose key or one of whose aliases is among the {@link namesToLookUp}. */
+/** What a node is called that a decision makes. */
+export interface NodeSpec {
+  readonly id: string;
+  readonly key: string;
+  readonly name: string;
+  readonly type: EntityType;
+}
+
+/** Nodes whose key or one of whose aliases is among the {@link namesToLookUp}, as ingestion made them. */
 export interface ExistingNames {
   readonly nodes: readonly ExistingNode[];
   readonly aliases: readonly { readonly aliasKey: string; readonly nodeId: string }[];
+  /** Splits in force of these nodes: what some documents mean by the name is `target`. */
+  readonly splits?: readonly {
+    readonly resolutionId: string;
+    readonly nodeId: string;
+    readonly target: NodeSpec;
+  }[];
+  /** Rules' decisions that were undone, as `node target`: they are not taken again. */
+  readonly refused?: ReadonlySet<string>;
+}
+
+/** What surrounds contested names; names without evidence are decided by their form alone. */
+export interface SenseEvidence {
+  /** By `document\nkey`. */
+  readonly mentions: ReadonlyMap<string, readonly NameContext['vectors'][number][]>;
+  /** By id of the node, as decisions have made it. */
+  readonly nodes: ReadonlyMap<string, NameContext>;
+}
+
+export const NO_EVIDENCE: SenseEvidence = { mentions: new Map(), nodes: new Map() };
+
+/** What a document gave reason to decide about nodes that other documents state. */
+export interface RuleDecision {
+  readonly kind: 'merge' | 'split';
+  readonly nodeId: string;
+  readonly target: NodeSpec;
+  readonly documentId: string;
+  readonly reason: string;
 }
 
 export interface NodeRow {
@@ -72,6 +118,8 @@ export interface ResolvedGraph {
     statement: string;
     confidence: number;
   }[];
+  /** Decisions to take on top of these rows, which are as the documents state them. */
+  readonly decisions: readonly RuleDecision[];
 }
 
 /** Normal forms of every name and alias of the documents. */
@@ -85,20 +133,37 @@ export function namesToLookUp(documents: readonly DocumentExtraction[]): string[
   return [...keys];
 }
 
+/** The id of the node that a name's normal form makes. */
+export function nodeId(tenantId: TenantId, key: string): string {
+  return deterministicId(tenantId, 'node', key);
+}
+
+export function edgeId(tenantId: TenantId, sourceId: string, targetId: string, type: string): string {
+  return deterministicId(tenantId, 'edge', sourceId, targetId, type);
+}
+
+/** The key of {@link SenseEvidence.mentions}. */
+export function mentionKey(documentId: string, key: string): string {
+  return `${documentId}\n${key}`;
+}
+
 /**
- * Decides which node each extracted entity is, in this order: the node with the entity's normal form; the one
- * node that has it as an alias; the one entity of the same document that gives it as an alias; the node named
- * by the entity's own acronym; a new node. An alias of several nodes decides nothing, and two entities that
- * merely share an alias stay two.
+ * Decides which node each extracted entity is, in this order: the one entity of the same document that gives its
+ * normal form as an alias; the node with the normal form; the one node that has it as an alias; the node named
+ * by the entity's own acronym; a new node. Two entities that merely share an alias stay two. A name of several
+ * nodes, or one that this document says to be something else than its node is, goes by the evidence of what
+ * surrounds it ({@link chooseSense}).
  *
- * Pure and deterministic: documents in order, then passages, then entities.
+ * Pure and deterministic: documents in order, then passages, then entities. Without contested names the order
+ * does not matter.
  */
 export function resolveEntities(
   tenantId: TenantId,
   documents: readonly DocumentExtraction[],
   existing: ExistingNames,
+  evidence: SenseEvidence = NO_EVIDENCE,
 ): ResolvedGraph {
-  const resolver = new Resolver(tenantId, existing);
+  const resolver = new Resolver(tenantId, existing, evidence);
   for (const document of documents) resolver.add(document);
   return resolver.result();
 }
@@ -124,26 +189,38 @@ class Resolver {
   private readonly mentions = new Map<string, ResolvedGraph['mentions'][number]>();
   private readonly evidence = new Map<string, ResolvedGraph['evidence'][number]>();
 
+  private readonly splits = new Map<string, NodeSpec[]>();
+  private readonly contexts = new Map<string, NameContext>();
+  private readonly decisions = new Map<string, RuleDecision>();
+
   constructor(
     private readonly tenantId: TenantId,
-    existing: ExistingNames,
+    private readonly existing: ExistingNames,
+    private readonly surroundings: SenseEvidence,
   ) {
     for (const node of existing.nodes)
       this.keep({ ...node, description: null, attributes: {}, isNew: false, changed: false });
     for (const alias of existing.aliases) this.own(alias.aliasKey, alias.nodeId);
+    for (const { nodeId, target } of existing.splits ?? []) this.splitOff(nodeId, target);
+    for (const [id, context] of surroundings.nodes) this.contexts.set(id, context);
   }
 
   add(document: DocumentExtraction): void {
     const local = localAliases(document);
+    const chosen = new Map<string, NodeDraft | undefined>();
     for (const chunk of document.chunks) {
       const nodes = new Map<string, NodeDraft>();
       for (const entity of chunk.entities) {
         const key = normaliseEntityName(entity.name);
         if (key === '') continue;
-        const node = this.nodeOf(entity, key, local);
+        const node = this.nodeOf(entity, key, local, (candidates) => {
+          if (!chosen.has(key)) chosen.set(key, this.choose(document, entity, key, candidates));
+          return chosen.get(key);
+        });
         nodes.set(key, node);
         this.merge(node, entity, key, document.documentId);
         this.mention(node, chunk.chunkId, document.documentId, entity.mentions ?? 1);
+        this.joinAcronyms(document, entity, key, node);
       }
       for (const relation of chunk.relations) {
         const source = nodes.get(normaliseEntityName(relation.source));
@@ -171,22 +248,159 @@ class Resolver {
       edges: sortedValues(this.edges),
       mentions: sortedValues(this.mentions),
       evidence: sortedValues(this.evidence),
+      decisions: sortedValues(this.decisions),
     };
   }
 
-  private nodeOf(entity: ResolvableEntity, key: string, local: ReadonlyMap<string, string>): NodeDraft {
+  private nodeOf(
+    entity: ResolvableEntity,
+    key: string,
+    local: ReadonlyMap<string, string>,
+    choose: (candidates: readonly NodeDraft[]) => NodeDraft | undefined,
+  ): NodeDraft {
     const claim = claimOf(entity);
     const usable = (node: NodeDraft | undefined) =>
       // A course never has two concepts in one node.
       node && !(claim && node.claimedBy && node.claimedBy !== claim && node.key !== key) ? node : undefined;
-    const byName = (name: string) => this.byKey.get(name) ?? this.onlyOwner(name);
     const longer = local.get(key);
+    const explained = longer === undefined ? undefined : this.byName(longer);
+    const own = this.byKey.get(key);
+    const candidates = claim || longer !== undefined ? [] : this.candidates(key);
+    if (candidates.length > 0) return choose(candidates) ?? own ?? this.create(key, entity);
     return (
-      usable(byName(key)) ??
-      usable(longer === undefined ? undefined : byName(longer)) ??
+      usable(explained) ??
+      usable(this.byName(key)) ??
       usable(this.byAcronym(entity)) ??
       this.create(longer !== undefined && !claim ? longer : key, entity)
     );
+  }
+
+  private byName(key: string): NodeDraft | undefined {
+    return this.byKey.get(key) ?? this.onlyOwner(key);
+  }
+
+  /** The nodes a name may mean; none when there is at most one and nothing speaks against it. */
+  private candidates(key: string): NodeDraft[] {
+    const plain = this.byKey.get(key);
+    const owners = [...(this.aliasOwners.get(key) ?? [])]
+      .filter((id) => id !== plain?.id)
+      .sort()
+      .map((id) => this.byId.get(id)!);
+    return plain ? [plain, ...owners] : owners;
+  }
+
+  /**
+   * The node of a name in this document, as the documents state it; undefined for one of its own. When the
+   * document means something else by the name than the node of that name, this is decided as a split of it.
+   */
+  private choose(
+    document: DocumentExtraction,
+    entity: ResolvableEntity,
+    key: string,
+    nodes: readonly NodeDraft[],
+  ): NodeDraft | undefined {
+    const { documentId } = document;
+    const plain = nodes.find((node) => node.key === key);
+    const vectors = this.surroundings.mentions.get(mentionKey(documentId, key));
+    // Nobody found the name contested when there was time to look.
+    if (!vectors) return nodes.length === 1 ? nodes[0] : plain;
+    const said = hypernymsOf(document, key);
+    const context: NameContext = {
+      hypernyms: new Set(said.keys()),
+      neighbours: neighboursOf(document, key),
+      vectors,
+    };
+    const senses = [
+      ...nodes.map((node) => ({ node, spec: node as NodeSpec, split: false })),
+      ...(plain ? (this.splits.get(plain.id) ?? []) : []).map((spec) => ({
+        node: plain!,
+        spec,
+        split: true,
+      })),
+    ];
+    const choice = chooseSense(
+      { type: entity.type, context },
+      senses.map(({ spec }) => ({
+        type: spec.type,
+        plain: spec.key === key,
+        qualified: normaliseEntityName(withoutParentheses(spec.name) ?? '') === key && spec.key !== key,
+        context: this.contexts.get(spec.id) ?? NO_CONTEXT,
+      })),
+    );
+    let sense = choice === undefined ? undefined : senses[choice];
+    if (!sense && plain) {
+      const label = [...said.values()][0] ?? entity.type;
+      const spec = this.qualify(entity, label);
+      if (spec.id === plain.id || this.existing.refused?.has(`${plain.id} ${spec.id}`))
+        sense = { node: plain, spec: plain, split: false };
+      else {
+        this.splitOff(plain.id, spec);
+        sense = { node: plain, spec, split: true };
+      }
+    }
+    const id = sense?.spec.id ?? nodeId(this.tenantId, key);
+    this.contexts.set(id, unite(this.contexts.get(id) ?? NO_CONTEXT, context));
+    if (!sense) return undefined;
+    if (sense.split)
+      this.decide({
+        kind: 'split',
+        nodeId: sense.node.id,
+        target: sense.spec,
+        documentId,
+        reason: `the document means another "${entity.name.slice(0, 80)}"`,
+      });
+    return sense.node;
+  }
+
+  /** A node named by an acronym is the one named by its long form when the contexts agree. */
+  private joinAcronyms(
+    document: DocumentExtraction,
+    entity: ResolvableEntity,
+    key: string,
+    node: NodeDraft,
+  ): void {
+    if (node.key !== key || !this.surroundings.mentions.has(mentionKey(document.documentId, key))) return;
+    for (const alias of entity.aliases) {
+      const short = this.byKey.get(normaliseEntityName(alias));
+      if (!short || short === node || short.isNew || short.claimedBy || !isAcronymOf(alias, entity.name))
+        continue;
+      if (typesConflict(short.type, node.type) || this.splits.has(short.id)) continue;
+      if (this.existing.refused?.has(`${short.id} ${node.id}`)) continue;
+      const long = unite(this.contexts.get(node.id) ?? NO_CONTEXT, {
+        ...NO_CONTEXT,
+        neighbours: neighboursOf(document, key),
+        vectors: this.surroundings.mentions.get(mentionKey(document.documentId, key))!,
+      });
+      const context = this.contexts.get(short.id) ?? NO_CONTEXT;
+      if (sharedNeighbours(long, context) === 0 && (relatedness(long, context) ?? 0) < RELATED) continue;
+      this.decide({
+        kind: 'merge',
+        nodeId: short.id,
+        target: node,
+        documentId: document.documentId,
+        reason: 'a document explains the acronym, and the contexts agree',
+      });
+    }
+  }
+
+  private qualify(entity: ResolvableEntity, label: string): NodeSpec {
+    const name = `${entity.name.trim()} (${label.trim().slice(0, 40)})`;
+    const key = normaliseEntityName(name);
+    return { id: nodeId(this.tenantId, key), key, name, type: entity.type };
+  }
+
+  private splitOff(from: string, target: NodeSpec): void {
+    const known = this.splits.get(from) ?? [];
+    if (!known.some(({ id }) => id === target.id)) this.splits.set(from, [...known, target]);
+  }
+
+  private decide(decision: RuleDecision): void {
+    const { kind, nodeId: from, target, documentId } = decision;
+    const { id, key, name, type } = target;
+    this.decisions.set([kind, from, id, documentId].join('\n'), {
+      ...decision,
+      target: { id, key, name, type },
+    });
   }
 
   private byAcronym(entity: ResolvableEntity): NodeDraft | undefined {
@@ -207,7 +421,7 @@ class Resolver {
 
   private create(key: string, entity: ResolvableEntity): NodeDraft {
     return this.keep({
-      id: deterministicId(this.tenantId, 'node', key),
+      id: nodeId(this.tenantId, key),
       key,
       name: entity.name,
       type: entity.type,
@@ -283,7 +497,7 @@ class Resolver {
     chunkId: string,
     documentId: string,
   ): void {
-    const id = deterministicId(this.tenantId, 'edge', source.id, target.id, relation.type);
+    const id = edgeId(this.tenantId, source.id, target.id, relation.type);
     const attributes = relation.attributes ? { ...relation.attributes, documentId } : undefined;
     const known = this.edges.get(id);
     if (!known || attributes)
@@ -305,6 +519,14 @@ class Resolver {
         confidence: relation.confidence,
       });
   }
+}
+
+function unite(left: NameContext, right: NameContext): NameContext {
+  return {
+    hypernyms: new Set([...left.hypernyms, ...right.hypernyms]),
+    neighbours: new Set([...left.neighbours, ...right.neighbours]),
+    vectors: [...left.vectors, ...right.vectors],
+  };
 }
 
 function claimOf(entity: ResolvableEntity): string | null {
