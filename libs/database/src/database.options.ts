@@ -6,8 +6,10 @@ const milliseconds = z.number().int().positive();
 const poolSchema = z.strictObject({
   /** Connections kept open once they have been needed. Default 20. */
   size: z.number().int().min(1).max(1000).default(20),
-  /** Connections opened above `size` under load and closed when idle for 10 s. Default 10; 0 means none. */
+  /** Connections opened above `size` under load and closed when idle for `overflowIdleMs`. Default 10; 0 means none. */
   overflow: z.number().int().min(0).max(1000).default(10),
+  /** Idle time after which a connection above `size` is closed. Default 10 s. */
+  overflowIdleMs: milliseconds.default(10_000),
   /** How long a caller waits for a connection that works. Default 30 s. */
   acquireTimeoutMs: milliseconds.default(30_000),
   /** Age at which a connection is replaced once it is free. Default 3600 s. */

@@ -4,9 +4,6 @@ import type { ResolvedDatabaseOptions } from '../database.options.js';
 import { entities } from '../entities/index.js';
 import { toUnreachableError } from './connection-failure.js';
 
-/** Idle time after which a connection above the pool's size is closed. */
-const OVERFLOW_IDLE_MS = 10_000;
-
 /** Idle time after which the system starts to ask whether the other end of a connection is still there. */
 const KEEP_ALIVE_DELAY_MS = 30_000;
 
@@ -31,7 +28,7 @@ export function createDataSource(options: ResolvedDatabaseOptions): DataSource {
     extra: {
       min: pool.size,
       max: pool.size + pool.overflow,
-      idleTimeoutMillis: OVERFLOW_IDLE_MS,
+      idleTimeoutMillis: pool.overflowIdleMs,
       maxLifetimeSeconds: Math.ceil(pool.recycleMs / 1000),
       connectionTimeoutMillis: pool.acquireTimeoutMs,
       statement_timeout: pool.statementTimeoutMs,

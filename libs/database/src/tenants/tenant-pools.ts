@@ -16,6 +16,8 @@ import type { TenantRole, TenantRoles } from './tenant-roles.js';
 
 /** How long a change of tenants' roles may go unnoticed. */
 const ROLES_FRESH_MS = 30_000;
+/** A connection that a process keeps for nothing is missing elsewhere. */
+const IDLE_MS = 100;
 const TOO_MANY_CONNECTIONS = '53300';
 const RETRY_BASE_MS = 20;
 const RETRY_CAP_MS = 500;
@@ -131,6 +133,7 @@ export class TenantPools implements TenantDatabase {
           ...pool,
           size: 0,
           overflow: Math.min(resources.connections, pool.size + pool.overflow),
+          overflowIdleMs: IDLE_MS,
           statementTimeoutMs: resources.statementTimeoutMs,
         },
       },
