@@ -139,3 +139,22 @@ describe('an ablation', () => {
     expect(order.length).toBeGreaterThan(0);
   });
 });
+
+describe('the ends of paths', () => {
+  it('are names of several words however often they occur, and the path that joins them is found', async () => {
+    const reader = readerOf([
+      ['Beacon', 'Harbour Council founded Port Beacon. Port Beacon guides Northern Fleet.'],
+      ...Array.from(
+        { length: 60 },
+        (_, at) => [`Day ${at}`, `On day ${at} Harbour Council met at noon.`] as const,
+      ),
+    ]);
+    const { paths } = await retrieveGraph(
+      reader,
+      { question: 'How does Harbour Council relate to Northern Fleet?' },
+      dependencies,
+    );
+    const ends = paths.map(({ nodes }) => [nodes[0]!.name, nodes.at(-1)!.name]);
+    expect(ends).toContainEqual(['Harbour Council', 'Northern Fleet']);
+  });
+});

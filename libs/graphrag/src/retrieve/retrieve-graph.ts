@@ -109,7 +109,7 @@ export async function retrieveGraph(
     chunks,
     paths: await questionPaths(reader, {
       question: query.question,
-      linked: certain.length > 0 ? telling(certain, rarity) : similar,
+      linked: certain.length > 0 ? telling(reader, certain, rarity) : similar,
       factScores: (of) => facts.scores(of),
       ranks,
     }),
@@ -266,9 +266,17 @@ async function discountCovered(
   return { scores, covered: new Set(covered) };
 }
 
-/** Without names that lead everywhere, such as `American` or `name`, unless there are no others. */
-function telling(linked: readonly LinkedNode[], rarity: Rarity): readonly LinkedNode[] {
-  const specific = linked.filter(({ node }) => rarity.specificity(node) >= LEAST_END_SPECIFICITY);
+/**
+ * Without words that lead everywhere, such as `American` or `name`, unless there are no others. Concepts of a course
+ * and names of several words are meant when they are said, however often they occur.
+ */
+function telling(reader: GraphReader, linked: readonly LinkedNode[], rarity: Rarity): readonly LinkedNode[] {
+  const specific = linked.filter(({ node }) => {
+    const { type, name } = reader.node(node);
+    return (
+      type === 'concept' || analyse(name).length > 1 || rarity.specificity(node) >= LEAST_END_SPECIFICITY
+    );
+  });
   return specific.length > 0 ? specific : linked;
 }
 
