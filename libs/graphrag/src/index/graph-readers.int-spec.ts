@@ -415,5 +415,11 @@ describe('the estimate of a snapshot', () => {
     );
     expect(estimated / snapshot.bytes).toBeGreaterThan(0.6);
     expect(estimated / snapshot.bytes).toBeLessThan(2);
+    // Rows whose terms are made later count as little as they are known of.
+    const withoutTerms = await test.database.withTenant(tenantId, async (client) => {
+      await client.query('UPDATE edge_evidence SET terms = NULL WHERE tenant_id = $1', [tenantId]);
+      return estimateSnapshotBytes(client, tenantId);
+    });
+    expect(withoutTerms).toBeLessThan(estimated);
   });
 });

@@ -12,7 +12,8 @@ const SEARCH_COLUMNS = `
   ADD COLUMN fts tsvector GENERATED ALWAYS AS (array_to_tsvector(${words})) STORED,
   ADD COLUMN repeated jsonb GENERATED ALWAYS AS (
     CASE WHEN cardinality(${words}) > length(array_to_tsvector(${words})) THEN repeated_terms(terms) END) STORED,
-  ADD COLUMN term_count integer GENERATED ALWAYS AS (least(65535, cardinality(${words}))) STORED`;
+  ADD COLUMN term_count integer GENERATED ALWAYS AS (
+    CASE WHEN terms IS NOT NULL THEN least(65535, cardinality(${words})) END) STORED`;
 
 /**
  * What the SQL reader of a graph searches. Terms of statements and of nodes' names are made by this library from
