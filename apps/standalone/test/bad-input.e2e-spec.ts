@@ -39,7 +39,12 @@ describe('bad input', () => {
     ['an empty document', { title: 'x', text: '' }, '422 DOCUMENT_EMPTY'],
     ['a blank document', { title: 'x', text: ' \n\t ' }, '422 DOCUMENT_EMPTY'],
     ['a document over the limit', { title: 'x', text: 'a '.repeat(60_000) }, '413 DOCUMENT_TOO_LARGE'],
-    ['a binary document', { title: 'x', text: 'PK\u0003\u0004\u0000\u0000' }, '422 DOCUMENT_BINARY'],
+    ['a binary document', { title: 'x', text: 'a\u0000b\u0001c' }, '422 DOCUMENT_BINARY'],
+    [
+      'a document of another format',
+      { title: 'x', text: 'PK\u0003\u0004\u0000\u0000' },
+      '422 DOCUMENT_FORMAT_MISMATCH',
+    ],
     ['a deeply nested document', { title: 'x', text: `${'>'.repeat(5000)} deep` }, '422 DOCUMENT_TOO_DEEP'],
     ['an unknown format', { title: 'x', text: 'y', format: 'docx' }, '400 REQUEST_INVALID'],
     ['a document without text', { title: 'x' }, '400 REQUEST_INVALID'],
