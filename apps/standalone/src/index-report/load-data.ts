@@ -290,6 +290,18 @@ const FILL: Readonly<Record<string, (scale: DataScale) => string>> = {
        '{"text":"An answer."}', 0.95, ARRAY[${id('document', 'd.first + k % d.count')}::text],
        now() + (random() - 0.02) * interval '24 hours'
      FROM answers_of a JOIN documents_of d USING (tenant_id), generate_series(a.first, a.first + a.count - 1) k`,
+  // Those of the tenants that the report does not work for; it finds the others' itself.
+  communities: () =>
+    `INSERT INTO communities (tenant_id, id, level, title, node_count, chunk_count, document_count, content_hash, updated_at)
+     SELECT tenant_id, md5('community' || c)::uuid, 0, ${words('c')}, 50, 40, 20, md5('content' || c), now()
+     FROM nodes_of, generate_series(first / 50, (first + count) / 50) c
+     WHERE tenant_id NOT IN ('school-1', 'school-2', 'school-5', 'school-20')
+     ON CONFLICT DO NOTHING`,
+  community_members: () =>
+    `INSERT INTO community_members (tenant_id, member_id, kind, community_id)
+     SELECT o.tenant_id, ${id('node', 'n')}, 'node', md5('community' || n / 50)::uuid
+     FROM nodes_of o, generate_series(o.first, o.first + o.count - 1) n
+     WHERE EXISTS (SELECT FROM communities c WHERE c.tenant_id = o.tenant_id AND c.id = md5('community' || n / 50)::uuid)`,
   semantic_cache_purges: () =>
     `INSERT INTO semantic_cache_purges (tenant_id, document_id, mark, expires_at)
      SELECT tenant_id, md5('purged' || k), nextval('semantic_cache_purge_marks'), now() + (random() - 0.02) * interval '24 hours'

@@ -39,7 +39,10 @@ export interface StoredNodeContext {
   readonly embeddingSource: string | null;
 }
 
-/** What surrounds nodes, from a bounded number of passages each. */
+/**
+ * What surrounds nodes, from a bounded number of passages each. `OFFSET 0` keeps the planner from walking over all of
+ * the tenant's nodes and looking for the passages of each.
+ */
 export async function readNodeContexts(
   sql: SqlClient,
   tenantId: TenantId,
@@ -53,9 +56,11 @@ export async function readNodeContexts(
          SELECT DISTINCT o.key FROM (
            SELECT chunk_id FROM node_mentions WHERE tenant_id = $1 AND node_id = n.id
            ORDER BY chunk_id LIMIT ${PASSAGES}) c
-         JOIN node_mentions m ON m.tenant_id = $1 AND m.chunk_id = c.chunk_id
-         JOIN knowledge_nodes o ON o.tenant_id = $1 AND o.id = m.node_id
-         WHERE o.id <> n.id AND o.type NOT IN ('date', 'number')) AS neighbours,
+         CROSS JOIN LATERAL (
+           SELECT node_id FROM node_mentions WHERE tenant_id = $1 AND chunk_id = c.chunk_id OFFSET 0) m
+         CROSS JOIN LATERAL (
+           SELECT key FROM knowledge_nodes WHERE tenant_id = $1 AND id = m.node_id
+             AND id <> n.id AND type NOT IN ('date', 'number') OFFSET 0) o) AS neighbours,
        ARRAY(
          SELECT s.statement FROM (
            SELECT v.statement, max(v.confidence) AS confidence FROM knowledge_edges e
