@@ -1,4 +1,4 @@
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import type { INestApplicationContext } from '@nestjs/common';
 import { SeededRandom } from '@sparkle/contracts';
 import {
@@ -12,7 +12,7 @@ import {
   runAnswersEval,
 } from '@sparkle/graphrag';
 import { ChatModel } from '@sparkle/llm';
-import { readOptions, UsageError } from '../cli/command.js';
+import { readDataOptions } from './data-options.js';
 import { EVALUATOR, ingestPassages, modelVariables, withEmbeddedProduct } from './embedded-product.js';
 import type { Evaluation } from './evaluation.js';
 import { systemsTable } from './systems-table.js';
@@ -26,15 +26,7 @@ const SEED = 20_261_123;
 export const answersEvaluation: Evaluation = { usage: USAGE, run };
 
 async function run(): Promise<void> {
-  const { values } = readOptions(USAGE, {
-    data: { type: 'string' },
-    limit: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  });
-  const limit = values.limit === undefined ? undefined : Number(values.limit);
-  if (!values.data || (limit !== undefined && (!Number.isInteger(limit) || limit < 1)))
-    throw new UsageError(`usage: ${USAGE}`);
-  const folder = resolve(values.data);
+  const { folder, limit, json } = readDataOptions(USAGE);
   const corpus = await readCorpus(join(folder, 'corpus.jsonl'));
   const questions = (await readQuestions(join(folder, 'questions.jsonl'))).slice(0, limit);
   const work = async (app: INestApplicationContext) => {
@@ -50,7 +42,7 @@ async function run(): Promise<void> {
       },
       random: new SeededRandom(SEED),
     });
-    if (values.json) {
+    if (json) {
       for (const row of rows) process.stdout.write(`${JSON.stringify({ eval: 'answers', model, ...row })}\n`);
       for (const row of gainRows(basename(folder), gain))
         process.stdout.write(`${JSON.stringify({ eval: 'answers', model, ...row })}\n`);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import type { INestApplicationContext } from '@nestjs/common';
 import {
   cosineServing,
@@ -14,7 +14,7 @@ import {
 } from '@sparkle/cache/evaluation';
 import { RetrievalService, readCorpus, readQuestions, runRewordingEval } from '@sparkle/graphrag';
 import { EmbeddingModel } from '@sparkle/llm';
-import { readOptions, UsageError } from '../cli/command.js';
+import { readDataOptions } from './data-options.js';
 import { EVALUATOR, ingestPassages, modelVariables, withEmbeddedProduct } from './embedded-product.js';
 import type { Evaluation } from './evaluation.js';
 import { systemsTable } from './systems-table.js';
@@ -38,21 +38,13 @@ interface Row {
 export const paraphraseEvaluation: Evaluation = { usage: USAGE, run };
 
 async function run(): Promise<void> {
-  const { values } = readOptions(USAGE, {
-    data: { type: 'string' },
-    limit: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  });
-  const limit = values.limit === undefined ? undefined : Number(values.limit);
-  if (!values.data || (limit !== undefined && (!Number.isInteger(limit) || limit < 1)))
-    throw new UsageError(`usage: ${USAGE}`);
-  const folder = resolve(values.data);
+  const { folder, limit, json } = readDataOptions(USAGE);
   const pairs = labelledPairs(folder)?.slice(0, limit);
   const work = async (app: INestApplicationContext) => {
     const rows = pairs
       ? await servingRows(app, basename(folder), pairs)
       : await rewordingRows(app, folder, limit);
-    if (values.json)
+    if (json)
       for (const row of rows) process.stdout.write(`${JSON.stringify({ eval: 'paraphrase', ...row })}\n`);
     else process.stdout.write(systemsTable(rows, {}));
   };

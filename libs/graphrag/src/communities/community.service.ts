@@ -1,7 +1,7 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Clock, isSparkleError, SystemDatabase, TenantDatabase, type TenantId } from '@sparkle/contracts';
-import { ChatModel, EmbeddingModel, isLlmError, truncateToTokens } from '@sparkle/llm';
+import { ChatModel, EmbeddingModel, truncateToTokens } from '@sparkle/llm';
 import {
   type DueCommunities,
   findDue,
@@ -22,6 +22,7 @@ import { readCorpusVersion } from '../adapters/postgres/corpus-version.js';
 import { ArgumentInvalidError, QueryInvalidError } from '../errors.js';
 import { GraphragOptions } from '../graphrag.options.js';
 import type { RankedChunk } from '../model.js';
+import { embedQuestion } from '../retrieve/embed-question.js';
 import { buildCommunityContext, type CommunityContext } from './community-context.js';
 import { buildCommunityGraph } from './community-graph.js';
 import { findCommunities } from './find-communities.js';
@@ -153,7 +154,7 @@ export class CommunityService {
       throw new QueryInvalidError(this.options.maxQuestionLength);
     const k = inRange('k', request.k ?? DEFAULT_COMMUNITIES, 1, 200);
     const tokenBudget = inRange('tokenBudget', request.tokenBudget ?? this.options.tokenBudget, 50, 100_000);
-    const vector = await this.embedQuestion(tenantId, question, signal);
+    const vector = await embedQuestion(this.embeddings, tenantId, question, signal);
     const { communities, documents, corpusVersion, communitiesVersion } = await this.database.withTenant(
       tenantId,
       async (sql) => ({
@@ -311,24 +312,6 @@ export class CommunityService {
       ...(signal && { signal }),
     });
     return vector!;
-  }
-
-  private async embedQuestion(
-    tenantId: TenantId,
-    question: string,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array | undefined> {
-    try {
-      const [vector] = await this.embeddings.embed({
-        tenantId,
-        texts: [question],
-        ...(signal && { signal }),
-      });
-      return vector;
-    } catch (error) {
-      if (signal?.aborted || !isLlmError(error)) throw error;
-      return undefined;
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { Clock, channels, type TenantId } from '@sparkle/contracts';
-import { ChatModel, EmbeddingModel, isLlmError } from '@sparkle/llm';
+import { ChatModel, EmbeddingModel } from '@sparkle/llm';
 import { type CommunitySearch, CommunityService } from '../communities/community.service.js';
 import { ArgumentInvalidError, QueryInvalidError } from '../errors.js';
 import { detectLanguage } from '../extract/entity-name.js';
@@ -8,6 +8,7 @@ import { GraphragOptions } from '../graphrag.options.js';
 import type { GraphReader, ReaderKind } from '../index/graph-reader.port.js';
 import type { RankedChunk, RetrievalResult, SnapshotChunk } from '../model.js';
 import { buildContext, type RetrievalContext } from '../retrieve/build-context.js';
+import { embedQuestion } from '../retrieve/embed-question.js';
 import { denseShare } from '../retrieve/embedding-strength.js';
 import { COMMUNITY_SHARE, joinContexts } from '../retrieve/join-contexts.js';
 import { type RerankOutcome, rerankChunks } from '../retrieve/rerank-chunks.js';
@@ -84,7 +85,7 @@ export class RetrievalService {
       100_000,
     );
 
-    const vector = await this.embed(tenantId, question, signal);
+    const vector = await embedQuestion(this.embeddings, tenantId, question, signal);
     signal?.throwIfAborted();
     const retrieve = request.strategy === 'plain' ? retrievePlain : retrieveGraph;
     const found = await this.snapshots.read(tenantId, async (reader, vectors) => {
@@ -172,24 +173,6 @@ export class RetrievalService {
     if (!text || text.length > this.options.maxQuestionLength)
       throw new QueryInvalidError(this.options.maxQuestionLength);
     return text;
-  }
-
-  private async embed(
-    tenantId: TenantId,
-    question: string,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array | undefined> {
-    try {
-      const [vector] = await this.embeddings.embed({
-        tenantId,
-        texts: [question],
-        ...(signal && { signal }),
-      });
-      return vector;
-    } catch (error) {
-      if (signal?.aborted || !isLlmError(error)) throw error;
-      return undefined;
-    }
   }
 }
 
