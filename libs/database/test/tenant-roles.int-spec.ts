@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseTenantId } from '@sparkle/contracts';
+import { channels, parseTenantId } from '@sparkle/contracts';
 import { TestClock } from '@sparkle/contracts/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { errorCode } from '../src/core/connection-failure.js';
@@ -136,6 +136,27 @@ describe('a tenant with a database role of its own', () => {
     } finally {
       await hurried.close();
     }
+  });
+
+  it('is counted with the other tenants of their own pools, and needs no replica of its own', async () => {
+    await roles.ensure(acme);
+    await roles.ensure(globex);
+    const replicas = [{ url: 'postgres://nobody@127.0.0.1:1/nowhere' }];
+    const own = new TenantPools(shared, roles, parseDatabaseOptions({ url, replicas }));
+    const seen: { checkedOut: number; size: number }[] = [];
+    const stop = channels.database.subscribe((event) => {
+      if (event.kind === 'pool' && event.pool === 'tenants') seen.push(event);
+    });
+    try {
+      await loginOf(own, acme);
+      const other = AsyncResource.bind(() => loginOf(own, globex));
+      await own.withTenant(acme, () => other());
+    } finally {
+      stop();
+      await own.close();
+    }
+    expect(Math.max(...seen.map(({ checkedOut }) => checkedOut))).toBe(2);
+    expect(own.poolState).toEqual({ size: 0, checkedOut: 0, overflow: 0, waiting: 0 });
   });
 
   it('has its statements cancelled when they take too long, and its transaction undone', async () => {

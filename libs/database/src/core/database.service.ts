@@ -78,6 +78,8 @@ export interface DatabaseDependencies {
   warn?: (warning: DatabaseWarning) => void;
   /** Names the pool in events, metrics and warnings. Default `primary`. */
   name?: string;
+  /** What events and metrics show as the pool, where several share a name. Default: this one. */
+  reportedPool?: () => PoolState;
   /** Warns when a request sends this many statements of one shape. Default: statements are not looked at. */
   repeatedQueryThreshold?: number;
   /** Another database of the application: a transaction of either is joined, and refused, by both. */
@@ -137,6 +139,7 @@ export class Database implements TenantDatabase {
         saturationWarningRatio: pool.saturationWarningRatio,
       },
       () => this.poolState,
+      dependencies.reportedPool ?? (() => this.poolState),
       warn,
     );
     if (dependencies.repeatedQueryThreshold !== undefined)

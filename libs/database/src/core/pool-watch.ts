@@ -44,6 +44,7 @@ export class PoolWatch {
     private readonly clock: Clock,
     private readonly options: PoolWatchOptions,
     private readonly stateOf: () => PoolState,
+    private readonly reportedOf: () => PoolState,
     private readonly warn: (warning: DatabaseWarning) => void,
   ) {}
 
@@ -84,7 +85,7 @@ export class PoolWatch {
   poolChanged(): void {
     const state = this.stateOf();
     const { name: pool, capacity, saturationWarningRatio } = this.options;
-    channels.database.publish({ kind: 'pool', pool, ...state });
+    channels.database.publish({ kind: 'pool', pool, ...this.reportedOf() });
     const use = state.checkedOut / capacity;
     if (use <= saturationWarningRatio * CALM_RATIO) this.saturated = false;
     if (use <= saturationWarningRatio || this.saturated) return;

@@ -35,10 +35,13 @@ export async function openShards(
   const policy = policyOf(options);
   const connections = new ShardConnections(
     new Map(
-      Object.entries(options.shards).map(([name, one]) => [name, () => openDatabase(one, dependencies)]),
+      Object.entries(options.shards).map(([name, one]) => [
+        name,
+        () => openDatabase(one, { ...dependencies, name: `shard-${name}` }),
+      ]),
     ),
   );
-  const database = await openDatabase(options.catalogue, dependencies);
+  const database = await openDatabase(options.catalogue, { ...dependencies, name: 'shard-catalogue' });
   const catalogue = new ShardCatalogue(database, policy);
   return new Shards(
     new ShardAdministration(catalogue, connections, policy, options, dependencies),

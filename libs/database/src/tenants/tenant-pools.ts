@@ -9,6 +9,7 @@ import {
 import { errorCode } from '../core/connection-failure.js';
 import type { Database, DatabaseDependencies, TransactionOptions } from '../core/database.service.js';
 import { openDatabase } from '../core/open-database.js';
+import type { PoolState } from '../core/pool-watch.js';
 import type { Transaction } from '../core/transaction-scope.js';
 import type { ResolvedDatabaseOptions } from '../database.options.js';
 import { DatabaseUnreachableError, PoolTimeoutError, TenantConnectionsExhaustedError } from '../errors.js';
@@ -39,6 +40,8 @@ interface OwnPool {
  */
 export class TenantPools implements TenantDatabase {
   private readonly pools = new Map<TenantId, OwnPool>();
+  /** Databases of pools that are open, retired ones included. */
+  private readonly opened = new Set<Database>();
   private roles = new Map<TenantId, TenantRole>();
   private refreshedAt: number | undefined;
   private refreshing: Promise<void> | undefined;
@@ -80,7 +83,7 @@ export class TenantPools implements TenantDatabase {
       } finally {
         if (own) {
           own.users -= 1;
-          closeWhenUnused(own);
+          this.closeWhenUnused(own);
         }
       }
       const ceiling = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** attempt);
@@ -92,7 +95,19 @@ export class TenantPools implements TenantDatabase {
   async close(): Promise<void> {
     const open = [...this.pools.values()];
     this.pools.clear();
-    await Promise.all(open.map(closePool));
+    await Promise.all(open.map((pool) => this.closePool(pool)));
+  }
+
+  /** All tenants' own pools together. */
+  get poolState(): PoolState {
+    const total: PoolState = { size: 0, checkedOut: 0, overflow: 0, waiting: 0 };
+    for (const { poolState } of this.opened) {
+      total.size += poolState.size;
+      total.checkedOut += poolState.checkedOut;
+      total.overflow += poolState.overflow;
+      total.waiting += poolState.waiting;
+    }
+    return total;
   }
 
   private exhausted(cause: unknown): TenantConnectionsExhaustedError {
@@ -125,10 +140,12 @@ export class TenantPools implements TenantDatabase {
     url.username = role;
     url.password = password;
     const { pool } = this.options;
-    return openDatabase(
+    const database = await openDatabase(
       {
         ...this.options,
         url: url.href,
+        // They have the shared login; tenants' reads of replicas go through `shared`.
+        replicas: [],
         pool: {
           ...pool,
           size: 0,
@@ -137,8 +154,15 @@ export class TenantPools implements TenantDatabase {
           statementTimeoutMs: resources.statementTimeoutMs,
         },
       },
-      { ...this.dependencies, name: 'tenants', transactionsOf: this.shared },
+      {
+        ...this.dependencies,
+        name: 'tenants',
+        reportedPool: () => this.poolState,
+        transactionsOf: this.shared,
+      },
     );
+    this.opened.add(database);
+    return database;
   }
 
   /** Reads the roles when they were last read too long ago; callers at the same time share one reading. */
@@ -158,24 +182,29 @@ export class TenantPools implements TenantDatabase {
       if (isSame(pool.role, this.roles.get(tenantId))) continue;
       this.pools.delete(tenantId);
       pool.retired = true;
-      closeWhenUnused(pool);
+      this.closeWhenUnused(pool);
+    }
+  }
+
+  private closeWhenUnused(pool: OwnPool): void {
+    if (!pool.retired || pool.users > 0) return;
+    // Nobody waits for it, and a connection that does not close in order is gone with its socket.
+    this.closePool(pool).catch(() => undefined);
+  }
+
+  private async closePool({ database }: OwnPool): Promise<void> {
+    const opened = await database.catch(() => undefined);
+    if (!opened) return;
+    try {
+      await opened.close();
+    } finally {
+      this.opened.delete(opened);
     }
   }
 }
 
 function isOutOfConnections(error: unknown): boolean {
   return error instanceof DatabaseUnreachableError && errorCode(error.cause) === TOO_MANY_CONNECTIONS;
-}
-
-function closeWhenUnused(pool: OwnPool): void {
-  if (pool.retired && pool.users === 0) void closePool(pool);
-}
-
-async function closePool({ database }: OwnPool): Promise<void> {
-  await database.then(
-    (opened) => opened.close(),
-    () => undefined,
-  );
 }
 
 function isSame(left: TenantRole, right: TenantRole | undefined): boolean {
