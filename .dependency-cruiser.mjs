@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 const MAY_DEPEND_ON = {
   app: ['app', 'composition', 'feature', 'platform', 'contract'],
   bench: ['composition', 'feature', 'platform', 'contract'],
+  deploy: ['platform', 'contract'],
   example: ['platform', 'contract'],
   composition: ['feature', 'platform', 'contract'],
   feature: ['platform', 'contract'],
@@ -14,7 +15,7 @@ const MAY_DEPEND_ON = {
   contract: [],
 };
 
-const packages = [...children('libs'), ...children('apps'), 'bench', 'examples'].map((folder) => ({
+const packages = [...children('libs'), ...children('apps'), 'bench', 'deploy', 'examples'].map((folder) => ({
   folder,
   layer: JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
     .nx.tags.find((tag) => tag.startsWith('type:'))
@@ -37,7 +38,7 @@ const layerRules = packages.map(({ folder, layer }) => {
     name: `layers: ${folder} (${layer}) may import ${MAY_DEPEND_ON[layer].join(', ') || 'nothing'}`,
     severity: 'error',
     from: { path: `^${folder}/` },
-    to: { path: '^(libs|apps|bench|examples)/', pathNot: inside(allowed) },
+    to: { path: '^(libs|apps|bench|deploy|examples)/', pathNot: inside(allowed) },
   };
 });
 

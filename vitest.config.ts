@@ -1,3 +1,3 @@
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({ test: { projects: ['libs/*', 'apps/*', 'bench', 'examples'] } });
+export default defineConfig({ test: { projects: ['libs/*', 'apps/*', 'bench', 'deploy', 'examples'] } });

@@ -1,4 +1,4 @@
-import { postgresPrograms, startServices, stopServices } from './index.mjs';
+import { postgresPrograms, prometheusTools, startServices, stopServices } from './index.mjs';
 import { redisServer } from './redis.mjs';
 
 /**
@@ -11,7 +11,7 @@ export async function servicesForTests(log) {
   const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env;
   // Fault tests start servers of their own beside the named ones.
   redisServer(log);
-  const env = { TEST_POSTGRES_BIN: postgresPrograms(log) };
+  const env = { TEST_POSTGRES_BIN: postgresPrograms(log), TEST_PROMETHEUS_BIN: prometheusTools(log) };
   if (TEST_DATABASE_URL && TEST_REDIS_URL) return { env, release: async () => {} };
   const urls = await startServices('test', { log });
   return {

@@ -11,6 +11,7 @@ import {
   prepareDatabase,
   startPostgres,
 } from './postgres.mjs';
+import { prometheusPrograms } from './prometheus.mjs';
 import { redisPid, redisServer, startRedis } from './redis.mjs';
 import { isAlive, ServicesError, serviceAccount } from './shell.mjs';
 
@@ -34,6 +35,12 @@ function freePort() {
       server.close(() => resolve(port));
     });
   });
+}
+
+/** The folder with `prometheus` and `promtool`; unpacks them when they are missing. */
+export function prometheusTools(log) {
+  makeServiceFolder(cacheDir);
+  return prometheusPrograms(cacheDir, log);
 }
 
 /** The folder with the programs of a PostgreSQL that has pgvector; installs and compiles what is missing. */

@@ -81,11 +81,30 @@ export class RunningApp {
   }
 }
 
+/** With SPARKLE_TEST_FROM_SOURCE set, applications run from their sources: for work on one test. */
+function commandOf(app: string): { args: string[]; env: Record<string, string> } {
+  const path = (file: string) => fileURLToPath(new URL(`../../${app}/${file}`, import.meta.url));
+  if (process.env.SPARKLE_TEST_FROM_SOURCE) {
+    const loader = fileURLToPath(import.meta.resolve('@swc-node/register/esm-register'));
+    return {
+      args: ['--conditions=@sparkle/source', '--import', loader, path('src/main.ts')],
+      env: { SWC_NODE_PROJECT: path('tsconfig.json') },
+    };
+  }
+  if (!existsSync(path('dist/main.js'))) throw new Error(`${app} is not built; "npm test" builds it first`);
+  return { args: [path('dist/main.js')], env: {} };
+}
+
 function launch(app: string, env: Record<string, string>) {
-  const main = fileURLToPath(new URL(`../../${app}/dist/main.js`, import.meta.url));
-  if (!existsSync(main)) throw new Error(`${app} is not built; "npm test" builds it first`);
-  const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', PORT: '0', ...env },
+  const command = commandOf(app);
+  const child = spawn(process.execPath, command.args, {
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      PORT: '0',
+      ...command.env,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
