@@ -1,7 +1,8 @@
-import { UNSUPPORTED_ANSWER } from '../../../core/unsupported-answer.js';
+import { type AnswerLanguage, UNSUPPORTED_ANSWER } from '../../../core/unsupported-answer.js';
 import type { ContextPassage } from '../../../ports/chat-model.port.js';
 import { hasCjk } from '../text-scripts.js';
 import { type Candidate, passageCandidates } from './candidates.js';
+import { type Comparison, compare } from './comparison.js';
 import {
   analyseQuestion,
   definesSubject,
@@ -11,7 +12,9 @@ import {
   type Question,
   type QuestionType,
 } from './question.js';
+import { followChain } from './relation-chain.js';
 import { type PathEdge, parsePath, verbalisePath } from './relation-path.js';
+import { SubjectIndex } from './subjects.js';
 import { contentTerms, properTerms, SELF } from './terms.js';
 
 /** Share of a question's term weight that the passages an answer draws on must contain. */
@@ -57,14 +60,34 @@ export function composeAnswer(questionText: string, passages: readonly ContextPa
   if (question.negated) return unknown;
   const overview = communityPoints(passages);
   if (overview.length > 0) return overview;
-  const ranked = rank(
-    question,
-    passages.flatMap((passage) => passageCandidates(withoutChain(passage))),
-  );
+  const candidates = passages.flatMap((passage) => passageCandidates(withoutChain(passage)));
+  const subjects = new SubjectIndex(candidates);
+  const comparison = compare(question.text, subjects);
+  if (comparison) return concluded(comparison, question.language);
+  const chain = followChain(question.text, subjects);
+  if (chain) return citeAll(distinct(chain));
+  const ranked = rank(question, candidates);
   const paths = relevantPaths(question, passages);
   const answer = byType(question, ranked, paths) ?? fromSentences(question, ranked, paths);
   return answer.length > 0 ? answer : unknown;
 }
+
+/** What was concluded, with the sources it rests on, and what they say. */
+function concluded({ conclusion, evidence }: Comparison, language: AnswerLanguage): string[] {
+  const sentences = distinct(evidence);
+  const sources = [...new Set(sentences.map(({ passage }) => passage.id))].map((id) => `[${id}]`).join('');
+  const words = VERDICTS[language][conclusion] ?? conclusion;
+  return [`${words}${language === 'zh' ? '。' : '.'} ${sources}`, ...citeAll(sentences)];
+}
+function distinct(sentences: readonly Candidate[]): Candidate[] {
+  return sentences.filter(
+    (sentence, index) => sentences.findIndex((other) => sameSentence(other, sentence)) === index,
+  );
+}
+const VERDICTS: Readonly<Record<AnswerLanguage, Readonly<Record<string, string>>>> = {
+  en: { yes: 'Yes', no: 'No' },
+  zh: { yes: '是', no: '不是' },
+};
 
 /**
  * One point of each community, the most relevant first. Only a question about everything there is gets communities,

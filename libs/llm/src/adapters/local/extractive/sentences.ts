@@ -1,6 +1,8 @@
 /** Ends with a full stop that does not end a sentence: titles, initials, Latin shorthand. */
 const ABBREVIATION =
-  /(?:^|[\s("'])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|Mt|vs|etc|e\.g|i\.e|cf|al|Fig|No|Vol|pp|ca|approx|Inc|Ltd|Co|Corp|[A-Z]\.[A-Z]|a\.m|p\.m)\.$/u;
+  /(?:^|[\s("'])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|Mt|vs|etc|e\.g|i\.e|cf|al|Fig|No|Vol|pp|ca|approx|Inc|Ltd|Co|Corp|[A-Z]\.[A-Z]|a\.m|p\.m|Rev|Hon|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep|Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.$/u;
+/** Before a date: "(c. 1495 – 24 September 1562)". */
+const BEFORE_DATE = /(?:^|[\s(])(?:c|b|d|fl|aft|bef|r)\.$/u;
 /** With room to spare, so that the start of the slice is never taken for the start of a word. */
 const LONGEST_ABBREVIATION = 16;
 const BOUNDARY = /[.!?]+["'”’)\]]*(?=\s+\S)|[。！？；…]+[”’」』）)]*/gu;
@@ -55,7 +57,9 @@ function splitBlock(block: string): string[] {
     const follows = text.slice(end).trimStart();
     if (
       match[0].startsWith('.') &&
-      (ABBREVIATION.test(candidate.slice(-LONGEST_ABBREVIATION)) || /^\p{Ll}/u.test(follows))
+      (ABBREVIATION.test(candidate.slice(-LONGEST_ABBREVIATION)) ||
+        BEFORE_DATE.test(candidate.slice(-LONGEST_ABBREVIATION)) ||
+        /^\p{Ll}/u.test(follows))
     )
       continue;
     sentences.push(candidate.trim());

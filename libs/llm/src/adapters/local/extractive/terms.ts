@@ -89,7 +89,9 @@ function nameParts(word: string): string[] {
 function englishTerm(word: string): string | undefined {
   const plain = word.toLowerCase().replace(/['’]s$/u, '');
   if (STOP_WORDS.has(plain)) return undefined;
-  return /^\p{Script=Latin}+$/u.test(plain) ? stemmer(VERB_OF.get(plain) ?? plain) : plain;
+  return /^\p{Script=Latin}+$/u.test(plain)
+    ? stemmer(VERB_OF.get(plain) ?? VERB_OF.get(plain.replace(/s$/u, '')) ?? plain)
+    : plain;
 }
 
 /** Pairs within what is left between function characters and pronouns; a lone character stands for itself. */
