@@ -1,4 +1,4 @@
-import { postgresPrograms, prometheusTools, startServices, stopServices } from './index.mjs';
+import { postgresPrograms, prometheusTools, ServicesError, startServices, stopServices } from './index.mjs';
 import { redisServer } from './redis.mjs';
 
 /**
@@ -22,4 +22,15 @@ export async function servicesForTests(log) {
     },
     release: () => stopServices('test', { wipe: true }),
   };
+}
+
+/** The environment that names Prometheus' programs; empty, with a line in the log, where there are none. */
+export function prometheusForTests(log) {
+  try {
+    return { TEST_PROMETHEUS_BIN: prometheusTools(log) };
+  } catch (error) {
+    if (!(error instanceof ServicesError)) throw error;
+    log(`going without Prometheus: ${error.message}`);
+    return {};
+  }
 }

@@ -10,7 +10,7 @@ beforeAll(async () => {
   const serverUrl = process.env.TEST_DATABASE_URL;
   if (!serverUrl) throw new Error('TEST_DATABASE_URL is not set; npm test sets it');
   report = await runIndexReport({
-    serverUrl,
+    where: { serverUrl },
     root: fileURLToPath(new URL('../../..', import.meta.url)),
     scale: 0.005,
     log: () => undefined,

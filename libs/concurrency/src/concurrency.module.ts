@@ -19,6 +19,7 @@ import {
 import { PriorityScheduler } from './core/priority-scheduler.js';
 import { RateLimiter } from './core/rate-limiter.js';
 import { Semaphores } from './core/semaphores.js';
+import { TenantRateLimits } from './core/tenant-rate-limits.js';
 import { TenantThreads } from './core/tenant-threads.js';
 import { TokenBudget } from './core/token-budget.js';
 import { PermitInterceptor } from './nest/permit.interceptor.js';
@@ -111,6 +112,12 @@ const inject = [ConcurrencyOptions, CONCURRENCY_CLOCK];
         }),
     },
     {
+      provide: TenantRateLimits,
+      inject: [ConcurrencyOptions, RateLimiter, TenantPlans],
+      useFactory: ({ rateLimits }: ConcurrencyOptions, limiter: RateLimiter, plans: TenantPlans) =>
+        new TenantRateLimits(limiter, plans, rateLimits),
+    },
+    {
       provide: Semaphores,
       inject: [ConcurrencyOptions, CONCURRENCY_CLOCK, PermitStore],
       useFactory: (options: ConcurrencyOptions, clock: Clock, store: PermitStore) =>
@@ -152,8 +159,10 @@ const inject = [ConcurrencyOptions, CONCURRENCY_CLOCK];
   exports: [
     ConcurrencyOptions,
     TenantPlans,
+    PermitStore,
     RateLimitStore,
     RateLimiter,
+    TenantRateLimits,
     Semaphores,
     TokenBudget,
     PriorityScheduler,

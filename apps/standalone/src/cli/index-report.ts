@@ -23,7 +23,7 @@ await runCommand(async () => {
   const startedAt = performance.now();
   const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(0)} s`.padStart(6);
   const log = (text: string) => process.stderr.write(`index-report: ${seconds()}  ${text}\n`);
-  const report = await runIndexReport({ serverUrl, root: ROOT, scale, log });
+  const report = await runIndexReport({ where: { serverUrl }, root: ROOT, scale, log });
   if (values.json) for (const line of reportLines(report)) process.stdout.write(`${JSON.stringify(line)}\n`);
   else process.stdout.write(reportText(report));
   if (report.unreached.length > 0) {

@@ -31,8 +31,8 @@ import { type SourceStatement, scanStatements } from './statement-scan.js';
 const BUILD_TIMEOUT_MS = 3_600_000;
 
 export interface IndexReportRun {
-  /** A server on which the login may create databases, and is a superuser. */
-  readonly serverUrl: string;
+  /** Where the report may fill a database: one it makes on a server, or an empty one that is the report's alone. */
+  readonly where: { readonly serverUrl: string } | { readonly databaseUrl: string };
   /** Folder of the workspace, for finding every statement in its sources. */
   readonly root: string;
   /** Size of the data; 1 is what the report promises. */
@@ -51,7 +51,7 @@ export interface ApplicationIndexReport extends IndexReport {
 
 /** Loads data, does everything the product does, and judges the indexes by the plans of what was sent. */
 export async function runIndexReport({
-  serverUrl,
+  where,
   root,
   scale,
   log,
@@ -65,7 +65,9 @@ export async function runIndexReport({
     if (reason !== undefined) leftOut.set(reason, (leftOut.get(reason) ?? 0) + 1);
     return reason === undefined;
   });
-  return withOwnDatabase(serverUrl, async (url) => {
+  const withDatabase = <T>(work: (url: string) => Promise<T>) =>
+    'serverUrl' in where ? withOwnDatabase(where.serverUrl, work) : work(where.databaseUrl);
+  return withDatabase(async (url) => {
     // Memory adapters and the queue in PostgreSQL: the statements are those of every mode, and Redis is not needed.
     const config = { ...parseEnvironment({}, { embedded: true }), databasePoolSize: 5 };
     await migrate(url, schemaOf(config));
