@@ -43,6 +43,18 @@ export class StoredValueCorruptError extends CacheError {
   }
 }
 
+/**
+ * Everyone who waited for a load has left, and it was stopped. A loader that throws this fails nobody else: it is not
+ * kept as a failure, and whoever waits in another process loads in its place.
+ */
+export class LoadAbandonedError extends CacheError {
+  readonly code = 'CACHE_LOAD_ABANDONED';
+
+  constructor() {
+    super('The load was stopped: nobody waits for it any more.');
+  }
+}
+
 /** The loader ran longer than `hardTimeoutMs`. Its late result is dropped. */
 export class LoaderTimeoutError extends CacheError {
   readonly code = 'CACHE_LOADER_TIMEOUT';

@@ -68,6 +68,7 @@ export {
   RateLimiter,
   type RateLimiterSettings,
   type RateLimitRequest,
+  refusalError,
 } from './core/rate-limiter.js';
 export { ResourceScope, type ResourceScopeSettings } from './core/resource-scope.js';
 export {
@@ -78,6 +79,12 @@ export {
   type SemaphoreDefinition,
 } from './core/semaphore.js';
 export { Semaphores } from './core/semaphores.js';
+export {
+  type ActionWindows,
+  type RateLimitSettings,
+  TenantRateLimits,
+  type WindowLimit,
+} from './core/tenant-rate-limits.js';
 export {
   type TenantTask,
   type TenantTaskOptions,
@@ -91,9 +98,9 @@ export { PermitInterceptor } from './nest/permit.interceptor.js';
 export { PermitSignal } from './nest/permit-activity.js';
 export type { PermitSettings } from './nest/permit-definition.decorator.js';
 export { type ConcurrencyProblem, problemOf } from './nest/problem.js';
-export { RateLimit, type RateLimitSettings, type WindowLimit } from './nest/rate-limit.decorator.js';
+export { RateLimit } from './nest/rate-limit.decorator.js';
 export { rateLimitHeaders } from './nest/rate-limit-headers.js';
-export { TenantRateLimitGuard } from './nest/tenant-rate-limit.guard.js';
+export { rateLimitSettings, TenantRateLimitGuard } from './nest/tenant-rate-limit.guard.js';
 export { WithPermit } from './nest/with-permit.decorator.js';
 export { CpuUsage } from './ports/cpu-usage.port.js';
 export {

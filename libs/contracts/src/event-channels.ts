@@ -107,6 +107,18 @@ export interface ConversationEvent {
   durationMs: number;
 }
 
+/** One call of a tool while an answer was made. `tool` is `unknown` for one that does not exist. */
+export interface ToolEvent {
+  tenantId: string;
+  tool: string;
+  /** Who called: the model, or a rule on behalf of a model that cannot. */
+  by: 'model' | 'rule';
+  outcome: 'success' | 'empty' | 'unknown_tool' | 'arguments_invalid' | 'timeout' | 'failed' | 'refused';
+  durationMs: number;
+  /** Tokens of what the model was told. */
+  tokens: number;
+}
+
 /** One attempt of a queued job. */
 export interface JobEvent {
   tenantId: string;
@@ -115,6 +127,8 @@ export interface JobEvent {
   durationMs: number;
   /** From enqueueing to the start of this attempt. */
   ageMs: number;
+  /** Set for repeated jobs: the schedule it came from, and when it ended, in milliseconds since the Unix epoch. */
+  schedule?: { readonly name: string; readonly endedAt: number };
 }
 
 /** Every channel of Sparkle. */
@@ -126,5 +140,6 @@ export const channels = {
   retrieval: new EventChannel<RetrievalEvent>('sparkle:retrieval'),
   ingestion: new EventChannel<IngestionEvent>('sparkle:ingestion'),
   conversation: new EventChannel<ConversationEvent>('sparkle:conversation'),
+  tool: new EventChannel<ToolEvent>('sparkle:tool'),
   job: new EventChannel<JobEvent>('sparkle:job'),
 } as const;

@@ -11,6 +11,7 @@ export {
   type LimitEvent,
   type ModelEvent,
   type RetrievalEvent,
+  type ToolEvent,
 } from './event-channels.js';
 export { Random, SystemRandom } from './random.port.js';
 export { SeededRandom } from './seeded-random.js';

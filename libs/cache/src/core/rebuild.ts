@@ -1,4 +1,4 @@
-import { LoaderFailedElsewhereError, LoaderTimeoutError } from '../errors.js';
+import { LoadAbandonedError, LoaderFailedElsewhereError, LoaderTimeoutError } from '../errors.js';
 import type { EntryToWrite, LeaseOutcome, StoredEntry } from '../ports/cache-store.port.js';
 import type { BusMessage } from '../ports/invalidation-bus.port.js';
 import type { Loader, ResolvedCall } from './cache-call.js';
@@ -148,8 +148,11 @@ export class Rebuild {
       publishEvent(this.scope, 'loader', 'miss', { durationMs: loadMs });
       await this.keep(value, loadMs);
     } catch (error) {
-      publishEvent(this.scope, 'loader', 'error', { durationMs: clock.monotonic() - started });
-      await this.giveLeaseBack(error);
+      const abandoned = error instanceof LoadAbandonedError;
+      if (!abandoned)
+        publishEvent(this.scope, 'loader', 'error', { durationMs: clock.monotonic() - started });
+      // Without a failure, whoever waits elsewhere takes the lease and loads.
+      await this.giveLeaseBack(abandoned ? undefined : error);
       this.fail(error);
     } finally {
       stopRenewing();

@@ -8,6 +8,7 @@ import { jsonCodec, type ValueCodec } from '../core/value-codec.js';
 import {
   CacheStoreError,
   CacheStoreTimeoutError,
+  LoadAbandonedError,
   SemanticEntryNotFoundError,
   SemanticInputInvalidError,
 } from '../errors.js';
@@ -18,6 +19,7 @@ import type {
   SemanticPartition,
   SemanticStore,
 } from '../ports/semantic-store.port.js';
+import { Interest } from './interest.js';
 import { type QuestionForm, questionForm } from './question-form.js';
 import { compareQuestions, type GateVerdict } from './question-gates.js';
 import {
@@ -106,6 +108,8 @@ interface RunningQuestion {
   /** Known a moment after the start. */
   embedding?: Float32Array;
   readonly answer: Promise<AnswerResult<unknown>>;
+  /** Who waits for it. */
+  readonly interest: Interest;
 }
 
 type Load<Answer> = (context: LoaderContext) => Promise<FreshAnswer<Answer>>;
@@ -191,22 +195,31 @@ export class SemanticCache {
   /**
    * The cached answer, or what `loader` returns. Concurrent paraphrases in this process, and the same question in
    * any process, cause one load. Storing goes on in the background and never delays the answer.
+   *
+   * A caller whose `signal` aborts gets its reason at once. The others are answered; when nobody in this process is
+   * left, the loader's signal aborts and nothing is stored.
    * @throws what the loader throws (nothing is stored then), SemanticInputInvalidError, TenantIdInvalidError
    */
   async getOrAnswer<Answer>(
     question: string,
     scope: SemanticScope,
     loader: Load<Answer>,
-    options: { readonly hardTimeoutMs?: number } = {},
+    options: { readonly hardTimeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<AnswerResult<Answer>> {
+    const { hardTimeoutMs = DEFAULT_HARD_TIMEOUT_MS, signal } = options;
     const inquiry = this.inquire(scope, question);
+    signal?.throwIfAborted();
     if (this.isTooLong(inquiry)) {
-      const fresh = await loader({ key: inquiry.key, signal: new AbortController().signal });
-      return { cache: 'miss', answer: fresh.answer };
+      const context = { key: inquiry.key, signal: signal ?? new AbortController().signal };
+      return { cache: 'miss', answer: (await loader(context)).answer };
     }
     const same = this.running.get(inquiry.partition.id)?.get(inquiry.key);
-    if (same) return asJoined(await same.answer, tierOf(inquiry.form, same.form)) as AnswerResult<Answer>;
-    return this.answer(inquiry, loader, options.hardTimeoutMs ?? DEFAULT_HARD_TIMEOUT_MS);
+    if (same) {
+      const shared = await same.interest.share(same.answer, signal);
+      return asJoined(shared, tierOf(inquiry.form, same.form)) as AnswerResult<Answer>;
+    }
+    const { answer, interest } = this.answer(inquiry, loader, hardTimeoutMs);
+    return interest.share(answer, signal);
   }
 
   /**
@@ -308,7 +321,7 @@ export class SemanticCache {
     inquiry: Inquiry,
     loader: Load<Answer>,
     hardTimeoutMs: number,
-  ): Promise<AnswerResult<Answer>> {
+  ): { readonly answer: Promise<AnswerResult<Answer>>; readonly interest: Interest } {
     let settled = false;
     let answered: (result: AnswerResult<Answer>) => void = () => undefined;
     let failed: (error: unknown) => void = () => undefined;
@@ -319,10 +332,13 @@ export class SemanticCache {
       };
       failed = reject;
     });
-    const running: RunningQuestion = { tenantId: inquiry.partition.tenantId, form: inquiry.form, answer };
+    const { tenantId } = inquiry.partition;
+    // Nobody joins what is being stopped.
+    const interest = new Interest(() => leave());
+    const running: RunningQuestion = { tenantId, form: inquiry.form, answer, interest };
     const leave = this.enter(inquiry, running);
-    const flight = this.exactTier(inquiry.partition.tenantId)
-      .getOrSet<ExactValue>(
+    const flight = this.untilLoaded(interest, () =>
+      this.exactTier(tenantId).getOrSet<ExactValue>(
         inquiry.key,
         (context) => this.find(inquiry, running, loader, context, answered),
         {
@@ -333,7 +349,8 @@ export class SemanticCache {
           earlyRefreshBeta: 0,
           graceMs: 0,
         },
-      )
+      ),
+    )
       .then((value) => {
         if (settled) return;
         const { tier: cache, ...hit } = this.serve(inquiry, value) as SemanticHit<Answer>;
@@ -342,7 +359,18 @@ export class SemanticCache {
       .finally(leave);
     this.background.add(flight);
     void flight.finally(() => this.background.delete(flight));
-    return answer;
+    return { answer, interest };
+  }
+
+  /** Joins no flight that others gave up: as long as somebody waits here, it is begun anew. */
+  private async untilLoaded(interest: Interest, fly: () => Promise<ExactValue>): Promise<ExactValue> {
+    for (;;) {
+      try {
+        return await fly();
+      } catch (error) {
+        if (!(error instanceof LoadAbandonedError) || interest.signal.aborted) throw error;
+      }
+    }
   }
 
   /** What the exact tier does not have: a twin in progress, a paraphrase in the store, or a fresh answer. */
@@ -355,6 +383,8 @@ export class SemanticCache {
   ): Promise<ExactValue> {
     const { searchBudgetMs, storeBudgetMs } = this.options;
     const deadline = this.clock.monotonic() + searchBudgetMs;
+    const abandoned = running.interest.signal;
+    abandoned.throwIfAborted();
     // Read before the answer is begun: whatever is purged from here on may be in it.
     const [embedding, asOf] = await Promise.all([
       this.orNothing(inquiry, searchBudgetMs, this.embed(inquiry)),
@@ -363,7 +393,8 @@ export class SemanticCache {
     if (embedding) {
       const twin = this.twinOf(inquiry, running, embedding);
       if (twin) {
-        const joined = asJoined(await twin.answer, 'semantic') as AnswerResult<Answer>;
+        const shared = await twin.interest.share(twin.answer, abandoned);
+        const joined = asJoined(shared, 'semantic') as AnswerResult<Answer>;
         answered(joined);
         return unkept(inquiry, joined.answer);
       }
@@ -377,11 +408,25 @@ export class SemanticCache {
         return found;
       }
     }
-    const fresh = await loader(context);
+    const fresh = await this.load(loader, context, abandoned);
     answered({ cache: 'miss', answer: fresh.answer });
     if (!embedding || asOf === undefined || fresh.cacheable === false) return unkept(inquiry, fresh.answer);
     const kept = await this.orNothing(inquiry, storeBudgetMs, this.persist(inquiry, embedding, fresh, asOf));
     return kept ?? unkept(inquiry, fresh.answer);
+  }
+
+  /** Ends as soon as nobody waits any more, whatever the loader does about it. */
+  private async load<Answer>(
+    loader: Load<Answer>,
+    context: LoaderContext,
+    abandoned: AbortSignal,
+  ): Promise<FreshAnswer<Answer>> {
+    abandoned.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      abandoned.addEventListener('abort', () => reject(abandoned.reason), { once: true });
+      const signal = AbortSignal.any([context.signal, abandoned]);
+      Promise.resolve(loader({ ...context, signal })).then(resolve, reject);
+    });
   }
 
   /** Makes a question visible to those asked at the same time, until the function returned is called. */

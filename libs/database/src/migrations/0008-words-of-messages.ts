@@ -1,0 +1,11 @@
+import type { SchemaMigration } from '@sparkle/contracts';
+
+/**
+ * The words of a message, as `@sparkle/conversation` finds them: stems of words and pairs of Chinese characters,
+ * which no text search configuration of PostgreSQL makes. Null for messages from before; the worker fills those in.
+ * No index: a question asks for the words of one conversation, whose rows the primary key finds.
+ */
+export const wordsOfMessages: SchemaMigration = {
+  name: '0008-words-of-messages',
+  statements: ['ALTER TABLE messages ADD COLUMN words tsvector'],
+};
