@@ -47,7 +47,10 @@ export class LlmBreakerOpenError extends LlmError {
   readonly code = 'LLM_BREAKER_OPEN';
   readonly retryable = true;
 
-  constructor(model: string) {
+  constructor(
+    model: string,
+    override readonly retryAfterMs?: number,
+  ) {
     super(`Calls to the model "${model}" are suspended after repeated failures.`);
   }
 }
@@ -105,6 +108,25 @@ export class LlmBudgetExceededError extends LlmError {
   constructor(estimatedTokens: number, options?: { retryAfterMs?: number; cause?: unknown }) {
     super(`The token budget does not cover a call of about ${estimatedTokens} tokens.`, options);
     if (options?.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** The provider refused some texts and embedded the others. */
+export class LlmTextsRejectedError extends LlmError {
+  readonly code = 'LLM_TEXTS_REJECTED';
+  readonly retryable = false;
+
+  /**
+   * @param indexes positions of the refused texts in the request.
+   * @param vectors what the other texts got, by position; undefined where a text was refused.
+   */
+  constructor(
+    model: string,
+    readonly indexes: readonly number[],
+    readonly vectors: readonly (Float32Array | undefined)[],
+    options?: { cause?: unknown },
+  ) {
+    super(`The provider of the model "${model}" refused the texts at ${indexes.join(', ')}.`, options);
   }
 }
 

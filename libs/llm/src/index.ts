@@ -13,8 +13,16 @@ export type { CallPolicyOptions } from './core/call-policy.js';
 export { type CitationCheck, checkCitations } from './core/citation-check.js';
 export { ResilientChatModel, type ResilientChatOptions } from './core/resilient-chat.model.js';
 export { ResilientEmbeddingModel, type ResilientEmbeddingOptions } from './core/resilient-embedding.model.js';
-export { type OutputSchema, parseStructuredOutput } from './core/structured-output.js';
+export {
+  generateStructured,
+  type OutputIssue,
+  type OutputSchema,
+  parseStructuredOutput,
+  type StructuredOptions,
+  type StructuredResult,
+} from './core/structured-output.js';
 export { countTokens, truncateToTokens } from './core/token-count.js';
+export { costOf, promptTokens } from './core/token-price.js';
 export { type AnswerLanguage, isUnsupportedAnswer, UNSUPPORTED_ANSWER } from './core/unsupported-answer.js';
 export {
   isLlmError,
@@ -28,11 +36,12 @@ export {
   LlmOptionsInvalidError,
   LlmRateLimitedError,
   LlmRequestRejectedError,
+  LlmTextsRejectedError,
   LlmTimeoutError,
   LlmUnavailableError,
 } from './errors.js';
 export { LlmModule } from './llm.module.js';
-export type { LlmModuleOptions } from './llm.options.js';
+export { type LlmModuleOptions, parseLlmOptions } from './llm.options.js';
 export {
   type ChatChunk,
   type ChatMessage,
@@ -40,12 +49,13 @@ export {
   type ChatRequest,
   type ChatResult,
   type ContextPassage,
+  type TokenPrice,
   type TokenUsage,
   type ToolCall,
   type ToolDefinition,
 } from './ports/chat-model.port.js';
 export { EmbeddingModel, type EmbedRequest } from './ports/embedding-model.port.js';
 export { type AdmissionGrant, type AdmissionRequest, ModelAdmission } from './ports/model-admission.port.js';
-export { type AnswerPromptInput, answerPrompt } from './prompts/answer.v1.js';
+export { type AnswerPromptInput, answerPrompt, renderPassages } from './prompts/answer.v1.js';
 export { type Prompt, promptDigest } from './prompts/prompt.js';
 export { type SummarisePromptInput, summarisePrompt } from './prompts/summarise.v1.js';

@@ -63,7 +63,7 @@ describe('LlmModule', () => {
     const chat = app.get<ChatModel>(ChatModel);
     expect(await chat.generate(request)).toMatchObject({ model: 'remote-chat' });
     server.enqueue({ kind: 'status', status: 500 });
-    expect(await chat.generate(request)).toMatchObject({ model: 'local-extractive' });
+    expect(await chat.generate(request)).toMatchObject({ model: 'local-extractive', fallback: true });
     const [vector] = await app.get<EmbeddingModel>(EmbeddingModel).embed({ tenantId, texts: ['x'] });
     expect(vector).toHaveLength(8);
     await app.close();
@@ -88,7 +88,27 @@ describe('LlmModule', () => {
     await expect(app.get<ChatModel>(ChatModel).generate(request)).rejects.toMatchObject({
       code: 'LLM_BUDGET_EXCEEDED',
     });
+    // The local embedding model costs nothing and is bounded by its threads.
+    const local = app.get<EmbeddingModel>(EmbeddingModel);
+    expect(await local.embed({ tenantId, texts: ['hello'] })).toHaveLength(1);
     await app.close();
+    const remote = await Test.createTestingModule({
+      imports: [
+        SurroundingsModule,
+        LlmModule.forRoot({
+          embedding: {
+            kind: 'openai-compatible',
+            baseUrl: server.baseUrl,
+            model: 'remote-embed',
+            dimensions: 8,
+          },
+        }),
+      ],
+    }).compile();
+    await expect(
+      remote.get<EmbeddingModel>(EmbeddingModel).embed({ tenantId, texts: ['hello'] }),
+    ).rejects.toMatchObject({ code: 'LLM_BUDGET_EXCEEDED' });
+    await remote.close();
   });
 
   it('stops the start over wrong options, naming every path and no value', async () => {

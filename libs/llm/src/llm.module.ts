@@ -50,14 +50,21 @@ function buildBaseEmbeddingModel({ embedding }: ResolvedLlmOptions, clock: Clock
 function buildEmbeddingModel(
   options: ResolvedLlmOptions,
   base: BaseEmbeddingModel,
+  admission: ModelAdmission | undefined,
   surroundings: Surroundings,
 ): EmbeddingModel {
   const { embedding, embeddingCacheEntries } = options;
+  // The local model costs nothing and is bounded by its threads, so it asks nobody.
   const model = new ResilientEmbeddingModel(
     base,
     embedding.kind === 'local'
       ? { ...surroundings, maxAttempts: 1 }
-      : { ...surroundings, ...embedding.resilience, pricePerMillion: embedding.pricePerMillion },
+      : {
+          ...surroundings,
+          ...embedding.resilience,
+          pricePerMillion: embedding.pricePerMillion,
+          ...(admission && { admission }),
+        },
   );
   return embeddingCacheEntries === 0
     ? model
@@ -106,12 +113,14 @@ function withoutUndefined<T extends object>(value: T): T {
       useFactory: (
         options: ResolvedLlmOptions,
         base: BaseEmbeddingModel,
+        admission?: ModelAdmission,
         clock: Clock = new SystemClock(),
         random: Random = new SystemRandom(),
-      ) => buildEmbeddingModel(options, base, { clock, random }),
+      ) => buildEmbeddingModel(options, base, admission, { clock, random }),
       inject: [
         RESOLVED_OPTIONS,
         BASE_EMBEDDING_MODEL,
+        { token: ModelAdmission, optional: true },
         { token: Clock, optional: true },
         { token: Random, optional: true },
       ],

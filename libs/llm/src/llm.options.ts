@@ -6,6 +6,7 @@ const milliseconds = z.number().int().min(0).max(3_600_000);
 const resilience = z
   .strictObject({
     timeoutMs: milliseconds.min(1).default(60_000),
+    maxStreamMs: milliseconds.min(1).default(300_000),
     maxAttempts: z.number().int().min(1).max(10).default(3),
     baseDelayMs: milliseconds.default(250),
     maxDelayMs: milliseconds.default(10_000),
@@ -22,15 +23,24 @@ const endpoint = {
 };
 const price = z.number().min(0).default(0);
 
-const remoteChat = z.strictObject({
-  kind: z.literal('openai-compatible'),
+const chatEndpoint = {
   ...endpoint,
   inputPricePerMillion: price,
   outputPricePerMillion: price,
+  /** Tokens that prompt and answer may have together. */
+  contextTokens: z.number().int().min(256).optional(),
+  jsonMode: z.enum(['off', 'object', 'schema']).default('off'),
+  /** False for an endpoint that refuses requests with tools. */
+  tools: z.boolean().default(true),
+  /** Merged into the body of each request; `null` leaves a field out. */
+  extraBody: z.record(z.string(), z.unknown()).optional(),
+};
+
+const remoteChat = z.strictObject({
+  kind: z.literal('openai-compatible'),
+  ...chatEndpoint,
   /** Further endpoints, tried in order when this one fails. */
-  fallbacks: z
-    .array(z.strictObject({ ...endpoint, inputPricePerMillion: price, outputPricePerMillion: price }))
-    .default([]),
+  fallbacks: z.array(z.strictObject(chatEndpoint)).default([]),
   /** Ends the chain with the local extractive model, so that there is always an answer. */
   fallbackToLocal: z.boolean().default(false),
   resilience,
@@ -42,6 +52,8 @@ const remoteEmbedding = z.strictObject({
   dimensions: z.number().int().min(1).max(16_000),
   sendDimensions: z.boolean().default(false),
   maxInputTokens: z.number().int().min(1).default(8191),
+  /** Texts per request. */
+  batchSize: z.number().int().min(1).max(2048).default(64),
   pricePerMillion: price,
   semanticThreshold: z.number().min(-1).max(1).optional(),
   resilience,

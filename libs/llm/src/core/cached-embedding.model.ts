@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { LlmTextsRejectedError } from '../errors.js';
 import type { EmbeddingModel, EmbedRequest } from '../ports/embedding-model.port.js';
 
 export interface CachedEmbeddingOptions {
@@ -8,12 +9,14 @@ export interface CachedEmbeddingOptions {
 
 /**
  * Remembers vectors by tenant, model and text, and sends each distinct unknown text of a request once.
- * A failed or cancelled call leaves nothing behind. Callers get copies, so they may change what they get.
+ * A failed or cancelled call leaves nothing behind; of a call that was refused for some of its texts, the others'
+ * vectors stay. Callers get copies, so they may change what they get.
  */
 export class CachedEmbeddingModel implements EmbeddingModel {
   readonly id: string;
   readonly dimensions: number;
   readonly maxInputTokens: number;
+  readonly maxBatch?: number;
   readonly semanticThreshold?: number;
   private readonly maxEntries: number;
   /** Iterates from the least to the most recently used entry. */
@@ -26,6 +29,7 @@ export class CachedEmbeddingModel implements EmbeddingModel {
     this.id = model.id;
     this.dimensions = model.dimensions;
     this.maxInputTokens = model.maxInputTokens;
+    if (model.maxBatch !== undefined) this.maxBatch = model.maxBatch;
     if (model.semanticThreshold !== undefined) this.semanticThreshold = model.semanticThreshold;
     this.maxEntries = options.maxEntries ?? 10_000;
   }
@@ -46,14 +50,39 @@ export class CachedEmbeddingModel implements EmbeddingModel {
       else missing.set(key, request.texts[index] as string);
     }
     if (missing.size > 0) {
-      const vectors = await this.model.embed({ ...request, texts: [...missing.values()] });
+      const { vectors, rejection } = await this.ask({ ...request, texts: [...missing.values()] });
       for (const [index, key] of [...missing.keys()].entries()) {
-        const vector = vectors[index] as Float32Array;
+        const vector = vectors[index];
+        if (!vector) continue;
         found.set(key, vector);
         this.write(key, vector);
       }
+      if (rejection) throw this.rejectionOf(keys, found, rejection);
     }
     return keys.map((key) => (found.get(key) as Float32Array).slice());
+  }
+
+  private async ask(request: EmbedRequest): Promise<{
+    vectors: readonly (Float32Array | undefined)[];
+    rejection?: LlmTextsRejectedError;
+  }> {
+    try {
+      return { vectors: await this.model.embed(request) };
+    } catch (error) {
+      if (!(error instanceof LlmTextsRejectedError)) throw error;
+      return { vectors: error.vectors, rejection: error };
+    }
+  }
+
+  /** The refusal in places of the caller's request, which has what was in the cache beside what was asked. */
+  private rejectionOf(
+    keys: readonly string[],
+    found: ReadonlyMap<string, Float32Array>,
+    cause: LlmTextsRejectedError,
+  ): LlmTextsRejectedError {
+    const vectors = keys.map((key) => found.get(key)?.slice());
+    const indexes = [...vectors.keys()].filter((index) => !vectors[index]);
+    return new LlmTextsRejectedError(this.id, indexes, vectors, { cause });
   }
 
   private keyOf(tenantId: string, text: string): string {

@@ -1,17 +1,13 @@
 import { type Clock, channels, type ModelEvent, type Random } from '@sparkle/contracts';
-import {
-  BrokenCircuitError,
-  type CircuitBreakerPolicy,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleWhen,
-} from 'cockatiel';
-import { isLlmError, LlmBreakerOpenError, LlmTimeoutError } from '../errors.js';
+import { isLlmError, LlmTimeoutError } from '../errors.js';
 import type { TokenUsage } from '../ports/chat-model.port.js';
+import { ModelBreaker } from './model-breaker.js';
 
 export interface CallPolicyOptions {
   /** Most time for one attempt, and for the wait for each part of a stream. Default 60 s. */
   readonly timeoutMs?: number;
+  /** Most time for a whole stream, its reader's pauses included. Default 300 s. */
+  readonly maxStreamMs?: number;
   /** Attempts on one model, the first included. Default 3. */
   readonly maxAttempts?: number;
   /** Delay before the second attempt; doubles with each further one. Default 250 ms. */
@@ -29,43 +25,49 @@ export interface CallSubject {
   readonly operation: ModelEvent['operation'];
   readonly tenantId: string;
   readonly signal?: AbortSignal;
+  /** What an attempt cost that the model had begun to work on and that came to nothing. */
+  readonly lostUsage?: () => TokenUsage;
+  /** Gets that cost, attempt by attempt. */
+  readonly onLost?: (usage: TokenUsage) => void;
 }
 
-/** Failures that say something about the provider's health, not about the request or the rate of calls. */
-const UNHEALTHY: ReadonlySet<string> = new Set(['LLM_UNAVAILABLE', 'LLM_TIMEOUT', 'LLM_BAD_RESPONSE']);
 /** Failures that another attempt may cure. A time-out has cost the caller enough already. */
 const WORTH_RETRYING: ReadonlySet<string> = new Set([
   'LLM_UNAVAILABLE',
   'LLM_RATE_LIMITED',
   'LLM_BAD_RESPONSE',
 ]);
+/** Failures after which the provider had read the prompt, and charges for it. */
+const READ_THE_PROMPT: ReadonlySet<string> = new Set(['LLM_TIMEOUT', 'LLM_BAD_RESPONSE']);
 
 /**
  * Time-out, retry and circuit breaker round one model. Retries use exponential backoff with full jitter
- * (Brooker, "Exponential Backoff and Jitter", AWS 2015) and honour `retryAfterMs`. The breaker is cockatiel's.
+ * (Brooker, "Exponential Backoff and Jitter", AWS 2015) and honour `retryAfterMs`.
  */
 export class CallPolicy {
+  readonly maxStreamMs: number;
+  readonly breaker: ModelBreaker;
   private readonly timeoutMs: number;
   private readonly maxAttempts: number;
   private readonly baseDelayMs: number;
   private readonly maxDelayMs: number;
-  private readonly breaker: CircuitBreakerPolicy;
 
   constructor(
     private readonly clock: Clock,
     private readonly random: Random,
+    model: string,
     options: CallPolicyOptions = {},
   ) {
     this.timeoutMs = options.timeoutMs ?? 60_000;
+    this.maxStreamMs = options.maxStreamMs ?? 300_000;
     this.maxAttempts = options.maxAttempts ?? 3;
     this.baseDelayMs = options.baseDelayMs ?? 250;
     this.maxDelayMs = options.maxDelayMs ?? 10_000;
-    this.breaker = circuitBreaker(
-      handleWhen((error) => isLlmError(error) && UNHEALTHY.has(error.code)),
-      {
-        halfOpenAfter: options.breakerHalfOpenAfterMs ?? 10_000,
-        breaker: new ConsecutiveBreaker(options.breakerFailures ?? 5),
-      },
+    this.breaker = new ModelBreaker(
+      clock,
+      model,
+      options.breakerFailures ?? 5,
+      options.breakerHalfOpenAfterMs ?? 10_000,
     );
   }
 
@@ -111,11 +113,6 @@ export class CallPolicy {
     });
   }
 
-  /** Tells the breaker of a failure that came after {@link run} had returned, in the middle of a stream. */
-  async recordLateFailure(error: unknown): Promise<void> {
-    await this.breaker.execute(() => Promise.reject(error)).catch(() => undefined);
-  }
-
   /** Publishes one finished call. */
   publish(subject: CallSubject, startedAt: number, outcome: ModelEvent['outcome'], usage?: TokenUsage): void {
     channels.model.publish({
@@ -132,11 +129,20 @@ export class CallPolicy {
 
   private async attempt<T>(subject: CallSubject, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const startedAt = this.clock.monotonic();
+    let begun = false;
     try {
-      return await this.breaker.execute(() => this.withDeadline(subject, new AbortController(), work));
-    } catch (cause) {
-      const error = cause instanceof BrokenCircuitError ? new LlmBreakerOpenError(subject.model) : cause;
-      this.publish(subject, startedAt, outcomeOf(error, subject.signal));
+      return await this.breaker.run(subject.signal, () =>
+        this.withDeadline(subject, new AbortController(), (signal) => {
+          begun = true;
+          return work(signal);
+        }),
+      );
+    } catch (error) {
+      const outcome = outcomeOf(error, subject.signal);
+      const read = isLlmError(error) ? READ_THE_PROMPT.has(error.code) : outcome === 'cancelled';
+      const lost = begun && read ? subject.lostUsage?.() : undefined;
+      if (lost) subject.onLost?.(lost);
+      this.publish(subject, startedAt, outcome, lost);
       throw error;
     }
   }
@@ -152,9 +158,9 @@ export class CallPolicy {
 
 /** How a failed call counts in {@link ModelEvent}s. */
 export function outcomeOf(error: unknown, signal: AbortSignal | undefined): ModelEvent['outcome'] {
+  if (isLlmError(error) && error.code === 'LLM_TIMEOUT') return 'timeout';
   if (signal?.aborted) return 'cancelled';
   if (!isLlmError(error)) return 'error';
-  if (error.code === 'LLM_TIMEOUT') return 'timeout';
   if (error.code === 'LLM_RATE_LIMITED') return 'rate_limited';
   return error.code === 'LLM_BREAKER_OPEN' ? 'breaker_open' : 'error';
 }

@@ -3,6 +3,7 @@ import { SeededRandom, TestClock } from '@sparkle/contracts/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   LlmAuthFailedError,
+  LlmBadResponseError,
   LlmBudgetExceededError,
   LlmContextTooLongError,
   LlmRateLimitedError,
@@ -12,6 +13,7 @@ import type { ChatRequest, TokenUsage } from '../ports/chat-model.port.js';
 import type { AdmissionRequest, ModelAdmission } from '../ports/model-admission.port.js';
 import { ScriptedChatModel, type ScriptedReply } from '../testing/scripted-chat.model.js';
 import { ResilientChatModel, type ResilientChatOptions } from './resilient-chat.model.js';
+import { promptTokens } from './token-price.js';
 
 const request: ChatRequest = {
   tenantId: parseTenantId('acme'),
@@ -168,6 +170,32 @@ describe('ResilientChatModel', () => {
     expect(events.map(({ outcome }) => outcome)).toEqual(['error', 'error', 'breaker_open', 'success']);
   });
 
+  it('leaves a breaker open whose test call was cancelled, and makes nobody wait for that call', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 0 });
+    const { model, primary } = build([down(), 'stall', 'back'], {
+      maxAttempts: 1,
+      breakerFailures: 1,
+      breakerHalfOpenAfterMs: 1000,
+    });
+    await expect(model.generate(request)).rejects.toMatchObject({ code: 'LLM_UNAVAILABLE' });
+    vi.setSystemTime(1000);
+    await clock.advance(1000);
+    const caller = new AbortController();
+    const test = model.generate({ ...request, signal: caller.signal });
+    const rejection = expect(test).rejects.toThrow('left');
+    await clock.advance(1);
+    await expect(model.generate(request)).rejects.toMatchObject({ code: 'LLM_BREAKER_OPEN' });
+    caller.abort(new Error('left'));
+    await rejection;
+    await expect(model.generate(request)).rejects.toMatchObject({
+      code: 'LLM_BREAKER_OPEN',
+      retryAfterMs: 1000,
+    });
+    expect(primary.requests).toHaveLength(2);
+    vi.setSystemTime(2000);
+    expect((await model.generate(request)).text).toBe('back');
+  });
+
   it('does not open the breaker for limits on the rate of calls', async () => {
     const limited = new LlmRateLimitedError('primary', { retryAfterMs: 60_000 });
     const { model, primary } = build([limited, limited, limited, 'fine'], { breakerFailures: 2 });
@@ -210,16 +238,49 @@ describe('ResilientChatModel', () => {
       expect(primary.requests).toHaveLength(1);
     });
 
+    it('opens the breaker for a model that begins every answer and finishes none', async () => {
+      const { model, primary } = build([{ parts: ['one '], error: down() }], {
+        breakerFailures: 3,
+        maxAttempts: 1,
+      });
+      for (let call = 0; call < 3; call++)
+        await expect(read(model)).rejects.toMatchObject({ code: 'LLM_UNAVAILABLE' });
+      await expect(read(model)).rejects.toMatchObject({ code: 'LLM_BREAKER_OPEN' });
+      expect(primary.requests).toHaveLength(3);
+    });
+
+    it('says so when an answer comes from a fallback, and not otherwise', async () => {
+      const { model } = build([down(), 'fine'], {
+        fallbacks: [new ScriptedChatModel('fallback', 'second')],
+        maxAttempts: 1,
+      });
+      const results: unknown[] = [];
+      for (let call = 0; call < 2; call++)
+        for await (const chunk of model.stream(request))
+          if (chunk.type === 'done') results.push([chunk.result.model, chunk.result.fallback]);
+      expect(results).toEqual([
+        ['fallback', true],
+        ['primary', undefined],
+      ]);
+    });
+
+    it('takes a stream that ends without a result for a failure, not for a short answer', async () => {
+      const { model } = build([{ parts: ['one '], end: false }], { maxAttempts: 1 });
+      await expect(read(model)).rejects.toMatchObject({ code: 'LLM_BAD_RESPONSE' });
+    });
+
     it('cancels the model when the reader leaves, and charges for what was sent', async () => {
       const admission = new RecordingAdmission();
       const { model, primary } = build([{ parts: ['one ', 'two ', 'three '] }], { admission });
+      primary.price = { inputPerMillion: 0, outputPerMillion: 1e6 };
       for await (const chunk of model.stream(request)) {
         expect(chunk.type).toBe('text');
         break;
       }
       expect(primary.requests[0]?.signal?.aborted).toBe(true);
       expect(admission.log).toEqual(['admit', 'settle', 'release']);
-      expect(admission.settled[0]?.outputTokens).toBe(model.countTokens('one '));
+      const outputTokens = model.countTokens('one ');
+      expect(admission.settled[0]).toMatchObject({ outputTokens, costUsd: outputTokens });
       expect(events.at(-1)).toMatchObject({ operation: 'stream', outcome: 'cancelled' });
     });
   });
@@ -267,7 +328,82 @@ describe('ResilientChatModel', () => {
       await clock.advance(1);
       admission.lease.abort(reason);
       await rejection;
-      expect(admission.log).toEqual(['admit', 'release']);
+      expect(admission.log).toEqual(['admit', 'settle', 'release']);
+    });
+
+    it('is charged for the prompt of a call that was cancelled while the model worked on it, and only then', async () => {
+      const admission = new RecordingAdmission();
+      const { model, primary } = build(['stall', down(), 'fine'], { admission, maxAttempts: 2 });
+      primary.price = { inputPerMillion: 100, outputPerMillion: 0 };
+      const caller = new AbortController();
+      const call = model.generate({ ...request, signal: caller.signal });
+      const rejection = expect(call).rejects.toThrow('left');
+      await clock.advance(1);
+      caller.abort(new Error('left'));
+      await rejection;
+      const tokens = model.countTokens('Why?') + 4;
+      expect(admission.settled).toEqual([
+        { inputTokens: tokens, outputTokens: 0, costUsd: (tokens * 100) / 1e6 },
+      ]);
+      expect(events.at(-1)).toMatchObject({ outcome: 'cancelled', inputTokens: tokens });
+      await finish(model.generate(request));
+      expect(admission.settled.at(-1)).toMatchObject({ inputTokens: 10 });
+    });
+
+    it('is settled with the attempts that came to nothing beside the one that answered', async () => {
+      const admission = new RecordingAdmission();
+      const { model } = build([new LlmBadResponseError('primary', 'it is empty'), 'fine'], { admission });
+      const { usage } = await finish(model.generate(request));
+      const tokens = model.countTokens('Why?') + 4;
+      expect(usage.inputTokens).toBe(10);
+      expect(admission.settled[0]?.inputTokens).toBe(10 + tokens);
+    });
+
+    it('is given back, once, when the reader of a stream neither reads on nor leaves', async () => {
+      const admission = new RecordingAdmission();
+      const { model, primary } = build([{ parts: ['one ', 'two ', 'three '] }], {
+        admission,
+        maxStreamMs: 5000,
+      });
+      const iterator = model.stream(request)[Symbol.asyncIterator]();
+      await iterator.next();
+      await clock.advance(5000);
+      expect(admission.log).toEqual(['admit', 'settle', 'release']);
+      expect(primary.requests[0]?.signal?.aborted).toBe(true);
+      expect(events).toMatchObject([{ operation: 'stream', outcome: 'timeout' }]);
+      await expect(iterator.next()).rejects.toMatchObject({ code: 'LLM_TIMEOUT' });
+      expect(admission.log).toHaveLength(3);
+      expect(events).toHaveLength(1);
+    });
+  });
+
+  describe('a window of tokens', () => {
+    it('that the prompt and the longest answer do not fit refuses before anything is admitted or sent', async () => {
+      const admission = new RecordingAdmission();
+      const primary = new ScriptedChatModel('primary', 'fine');
+      primary.contextTokens = 54;
+      const model = new ResilientChatModel(primary, { clock, admission });
+      const tools = [{ name: 'search', description: 'Finds things', parameters: { type: 'object' } }];
+      const tokens = promptTokens(model, request);
+      expect(model.contextTokens).toBe(54);
+      expect(tokens + 50).toBeGreaterThan(54);
+      await expect(model.generate(request)).rejects.toMatchObject({ code: 'LLM_CONTEXT_TOO_LONG' });
+      await expect(read(model)).rejects.toMatchObject({ code: 'LLM_CONTEXT_TOO_LONG' });
+      const short = { ...request, maxOutputTokens: 54 - tokens };
+      await expect(model.generate({ ...short, tools })).rejects.toMatchObject({
+        code: 'LLM_CONTEXT_TOO_LONG',
+      });
+      expect(admission.log).toEqual([]);
+      expect((await model.generate(short)).text).toBe('fine');
+    });
+
+    it('that is too small leaves a fallback out', async () => {
+      const small = new ScriptedChatModel('small', 'from the small one');
+      small.contextTokens = 10;
+      const large = new ScriptedChatModel('large', 'from the large one');
+      const { model } = build([down()], { fallbacks: [small, large], maxAttempts: 1 });
+      expect(await model.generate(request)).toMatchObject({ model: 'large', fallback: true });
+      expect(small.requests).toHaveLength(0);
     });
   });
 });

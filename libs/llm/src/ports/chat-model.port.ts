@@ -15,6 +15,8 @@ export interface ToolCall {
   readonly id: string;
   readonly name: string;
   readonly arguments: unknown;
+  /** Why the arguments could not be read, for the model to be told; `arguments` is then the text they came as. */
+  readonly argumentsError?: string;
 }
 
 /** A tool offered to a model; `parameters` is a JSON Schema object. */
@@ -45,6 +47,10 @@ export interface ChatRequest {
   /** What the local model does with the request. Default `answer`. */
   readonly task?: 'answer' | 'summarise';
   readonly tools?: readonly ToolDefinition[];
+  /** `none` keeps the tools described and asks for text, e.g. after the last step. Default `auto`. */
+  readonly toolChoice?: 'auto' | 'none';
+  /** Asks for JSON of this schema, where the endpoint is configured to take one; check the answer all the same. */
+  readonly jsonSchema?: Readonly<Record<string, unknown>>;
   /** Upper bound of generated tokens. Default 512. */
   readonly maxOutputTokens?: number;
   /** Default 0. */
@@ -59,6 +65,12 @@ export interface TokenUsage {
   readonly costUsd: number;
 }
 
+/** US dollars per million tokens. */
+export interface TokenPrice {
+  readonly inputPerMillion: number;
+  readonly outputPerMillion: number;
+}
+
 export interface ChatResult {
   readonly text: string;
   readonly toolCalls: readonly ToolCall[];
@@ -66,6 +78,8 @@ export interface ChatResult {
   readonly finishReason: 'stop' | 'length' | 'tool_calls' | 'content_filter' | 'unknown';
   /** The model that answered, after fallbacks. */
   readonly model: string;
+  /** Set when the model that was asked failed and another one answered. */
+  readonly fallback?: true;
 }
 
 /** Text deltas, then exactly one `done` with the whole result. */
@@ -79,6 +93,10 @@ export interface ChatModel {
   readonly id: string;
   /** True when nothing leaves the machine and answers are composed from the given context only. */
   readonly local: boolean;
+  /** Tokens that prompt and answer may have together; absent when it is not known or not bounded. */
+  readonly contextTokens?: number;
+  /** Absent for a model that costs nothing. */
+  readonly price?: TokenPrice;
   generate(request: ChatRequest): Promise<ChatResult>;
   /** Pulls from the model as the consumer reads; leaving the loop cancels the call. */
   stream(request: ChatRequest): AsyncIterable<ChatChunk>;

@@ -3,7 +3,9 @@ import type { TokenUsage } from './chat-model.port.js';
 
 export interface AdmissionRequest {
   readonly tenantId: TenantId;
-  /** Prompt tokens plus the most the answer may take. */
+  /** Chat and embedding calls wait in queues of their own: one may need the other to end. */
+  readonly operation: 'chat' | 'embed';
+  /** Tokens of the prompt plus the most the answer may take; of the texts, for embeddings. */
   readonly estimatedTokens: number;
   readonly signal?: AbortSignal;
 }

@@ -31,15 +31,19 @@ function renderPassage({ id, kind, title, text }: ContextPassage): string {
   return `<passage id="${id}" kind="${kind}"${heading}>\n${inert(text)}\n</passage>`;
 }
 
+/** Passages as a prompt holds them: each with its id, none able to pose as another or to end the block. */
+export function renderPassages(passages: readonly ContextPassage[]): string {
+  return `<passages>\n${passages.map(renderPassage).join('\n')}\n</passages>`;
+}
+
 /** Asks for an answer drawn from the passages alone, with citations, in the question's language. */
 export const answerPrompt: Prompt<AnswerPromptInput> = {
   id: 'answer',
   version: 1,
   digest: promptDigest(INSTRUCTIONS),
   render({ question, passages, history = [] }) {
-    const block = `<passages>\n${passages.map(renderPassage).join('\n')}\n</passages>`;
     return [
-      { role: 'system', content: `${INSTRUCTIONS}\n\n${block}` },
+      { role: 'system', content: `${INSTRUCTIONS}\n\n${renderPassages(passages)}` },
       ...history,
       { role: 'user', content: question },
     ];

@@ -1,18 +1,20 @@
 import { countTokens } from '../core/token-count.js';
-import type { ChatChunk, ChatModel, ChatRequest, ChatResult } from '../ports/chat-model.port.js';
+import type { ChatChunk, ChatModel, ChatRequest, ChatResult, TokenPrice } from '../ports/chat-model.port.js';
 
 /** Text to answer with, an error to throw, or `stall`: no answer until the call is cancelled. */
 export type ScriptedReply =
   | string
   | Error
   | 'stall'
-  /** Parts of a stream; the error comes after them. */
-  | { readonly parts: readonly string[]; readonly error?: Error };
+  /** Parts of a stream; the error comes after them. Without an end, there is no result either. */
+  | { readonly parts: readonly string[]; readonly error?: Error; readonly end?: boolean };
 
 /** A chat model that replies as it was told, in order; the last reply repeats. Records what it was asked. */
 export class ScriptedChatModel implements ChatModel {
   readonly local = false;
   readonly requests: ChatRequest[] = [];
+  contextTokens?: number;
+  price?: TokenPrice;
   private readonly replies: ScriptedReply[];
 
   constructor(
@@ -35,10 +37,10 @@ export class ScriptedChatModel implements ChatModel {
     const reply = this.next(request);
     if (reply === 'stall') return stall(request.signal);
     if (reply instanceof Error) throw reply;
-    const { parts, error } = typeof reply === 'string' ? { parts: [reply] } : reply;
+    const { parts, error, end = true } = typeof reply === 'string' ? { parts: [reply] } : reply;
     for (const text of parts) yield { type: 'text', text };
     if (error) throw error;
-    yield { type: 'done', result: this.result(parts.join('')) };
+    if (end) yield { type: 'done', result: this.result(parts.join('')) };
   }
 
   countTokens(text: string): number {

@@ -46,6 +46,53 @@ describe('parseEnvironment', () => {
     expect(problemsOf({}, false)).toHaveLength(2);
   });
 
+  it('serves gRPC where the application or the environment says so, and not where it is off', () => {
+    const portOf = (env: Record<string, string>, defaultGrpcPort?: number) =>
+      parseEnvironment(env, { embedded: true, ...(defaultGrpcPort && { defaultGrpcPort }) }).grpcPort;
+    expect(portOf({})).toBeUndefined();
+    expect(portOf({}, 50_051)).toBe(50_051);
+    expect(portOf({ SPARKLE_GRPC_PORT: '0' }, 50_051)).toBe(0);
+    expect(portOf({ SPARKLE_GRPC_PORT: 'off' }, 50_051)).toBeUndefined();
+    expect(problemsOf({ SPARKLE_GRPC_PORT: 'on' })).toEqual(['SPARKLE_GRPC_PORT: off, or a port']);
+  });
+
+  it('takes the origins that may open a WebSocket, without their paths', () => {
+    const SPARKLE_WS_ORIGINS = 'https://learn.example/, http://localhost:5173';
+    expect(parseEnvironment({ SPARKLE_WS_ORIGINS }, { embedded: true }).webSocket).toEqual({
+      origins: ['https://learn.example', 'http://localhost:5173'],
+      connectionsPerTenant: 1_000,
+    });
+    expect(parseEnvironment({}, { embedded: true }).webSocket.origins).toBeUndefined();
+    expect(problemsOf({ SPARKLE_WS_ORIGINS: 'learn.example' })).toHaveLength(1);
+  });
+
+  it('gives every queue the same load unless some differ', () => {
+    const { queues } = parseEnvironment(
+      {
+        SPARKLE_WORKER_CONCURRENCY: '3',
+        SPARKLE_WORKER_QUEUES: '{"ingestion":{"concurrency":8,"perSecond":20},"warmup":{"perSecond":1}}',
+      },
+      { embedded: true },
+    );
+    expect(queues).toEqual({
+      ingestion: { concurrency: 8, perSecond: 20 },
+      summaries: { concurrency: 3 },
+      communities: { concurrency: 3 },
+      warmup: { concurrency: 3, perSecond: 1 },
+      maintenance: { concurrency: 3 },
+    });
+  });
+
+  it.each([
+    '{"ingestion":{"concurrency":0}}',
+    '{"ingestion":{"perDay":1}}',
+    '{"nonsense":{}}',
+    'ingestion=4',
+  ])('refuses %s as what differs for some queues, and says what would do', (text) => {
+    const problems = problemsOf({ SPARKLE_WORKER_QUEUES: text });
+    expect(problems).toEqual([expect.stringMatching(/^SPARKLE_WORKER_QUEUES: JSON such as .*summaries/)]);
+  });
+
   it('names every wrong variable at once and shows no value', () => {
     const problems = problemsOf({
       PORT: 'hidden-port',

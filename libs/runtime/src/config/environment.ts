@@ -1,6 +1,17 @@
 import { type TenantPlan, tenantPlanSchema } from '@sparkle/concurrency';
+import type { MetricsOptions } from '@sparkle/metrics';
 import { z } from 'zod';
 import { ConfigurationInvalidError } from '../errors.js';
+import type { WorkerLoad } from '../queue/job-queues.js';
+import { QUEUE_NAMES, type QueueName } from '../queue/queues.js';
+import {
+  chatOf,
+  embeddingOf,
+  modelVariables,
+  type RemoteChatSettings,
+  type RemoteEmbeddingSettings,
+} from './model-environment.js';
+import { tracingOf, tracingVariables } from './tracing-environment.js';
 
 const integer = (minimum: number, maximum: number) => z.coerce.number().int().min(minimum).max(maximum);
 
@@ -41,11 +52,39 @@ const planJson = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** What differs for some queues, as an environment variable states it. */
+const queueLoads = z.partialRecord(
+  z.enum(QUEUE_NAMES),
+  z.strictObject({
+    concurrency: z.int().min(1).max(64).optional(),
+    perSecond: z.int().min(1).max(10_000).optional(),
+  }),
+);
+
+const queueLoadsJson = z.string().transform((text, context) => {
+  try {
+    const parsed = queueLoads.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // Reported below, like JSON of the wrong shape.
+  }
+  context.addIssue(
+    `JSON such as {"ingestion":{"concurrency":4,"perSecond":10}}; the queues are ${QUEUE_NAMES.join(', ')}`,
+  );
+  return z.NEVER;
+});
+
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   PORT: integer(0, 65_535).optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
+  SPARKLE_GRPC_PORT: z.union([z.literal('off'), integer(0, 65_535)], 'off, or a port').optional(),
+  SPARKLE_WS_ORIGINS: urls('http:', 'https:').optional(),
+  SPARKLE_WS_CONNECTIONS_PER_TENANT: integer(1, 1e9).default(1_000),
   SPARKLE_DATA: z.string().min(1).default('.sparkle'),
+  SPARKLE_PROMETHEUS_URL: url('http:', 'https:').optional(),
+  SPARKLE_REVISION: z.string().min(1).max(100).optional(),
+  ...tracingVariables,
   SPARKLE_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'log', 'debug', 'verbose']).default('warn'),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: integer(1, 500).default(20),
@@ -65,31 +104,31 @@ const environment = z.object({
   SPARKLE_MAX_DOCUMENTS_PER_TENANT: integer(1, 1e9).optional(),
   SPARKLE_MAX_BYTES_PER_TENANT: integer(1, Number.MAX_SAFE_INTEGER).optional(),
   SPARKLE_EXTRACTION: z.enum(['rules', 'model']).default('rules'),
-  SPARKLE_CHAT_BASE_URL: url('http:', 'https:').optional(),
-  SPARKLE_CHAT_API_KEY: z.string().min(1).optional(),
-  SPARKLE_CHAT_MODEL: z.string().min(1).optional(),
-  SPARKLE_EMBEDDING_BASE_URL: url('http:', 'https:').optional(),
-  SPARKLE_EMBEDDING_API_KEY: z.string().min(1).optional(),
-  SPARKLE_EMBEDDING_MODEL: z.string().min(1).optional(),
-  SPARKLE_EMBEDDING_DIMENSIONS: integer(1, 2000).default(512),
+  ...modelVariables,
   SPARKLE_WORKER_CONCURRENCY: integer(1, 64).default(2),
+  SPARKLE_WORKER_QUEUES: queueLoadsJson.default({}),
 });
 
 /** Injection token of the {@link RuntimeConfig}. */
 export const RuntimeConfig = Symbol('RuntimeConfig');
 
-/** An OpenAI-compatible endpoint. */
-export interface RemoteModelSettings {
-  readonly baseUrl: string;
-  readonly apiKey?: string;
-  readonly model: string;
-}
-
 /** What an application runs with; made by {@link parseEnvironment} and nowhere else. */
 export interface RuntimeConfig {
   readonly mode: 'embedded' | 'production';
+  /** Kind of process: names its figures among those of others, and its traces. */
+  readonly serviceName: string;
+  /** Commit the build was made from. */
+  readonly revision?: string;
   readonly host: string;
   readonly port: number;
+  /** Absent: no gRPC. */
+  readonly grpcPort?: number;
+  readonly webSocket: {
+    /** Origins whose pages may connect; absent: all. */
+    readonly origins?: readonly string[];
+    /** Of one tenant, to this process. */
+    readonly connectionsPerTenant: number;
+  };
   readonly logLevel: z.infer<typeof environment>['SPARKLE_LOG_LEVEL'];
   /** Folder of the embedded services. */
   readonly dataDirectory: string;
@@ -127,11 +166,16 @@ export interface RuntimeConfig {
   /** What reads entities and relations out of passages. */
   readonly extraction: 'rules' | 'model';
   /** Absent: the local extractive model. */
-  readonly chat?: RemoteModelSettings;
+  readonly chat?: RemoteChatSettings;
   /** Absent: the local embedding model. */
-  readonly embedding?: RemoteModelSettings;
+  readonly embedding?: RemoteEmbeddingSettings;
   readonly embeddingDimensions: number;
-  readonly workerConcurrency: number;
+  /** How much of each queue one worker process runs. */
+  readonly queues: Readonly<Record<QueueName, WorkerLoad>>;
+  /** Absent: nothing is traced. */
+  readonly tracing?: MetricsOptions['tracing'];
+  /** The Prometheus whose alert rules the production checklist reads. */
+  readonly prometheusUrl?: string;
 }
 
 /** The plan every tenant has in embedded mode, unless SPARKLE_DEFAULT_PLAN says otherwise. */
@@ -145,12 +189,12 @@ const LOCAL_EMBEDDING_DIMENSIONS = 512;
  * Empty variables count as absent.
  * @param source `process.env`, which only applications may touch.
  * @param options `embedded: false` for applications that run on servers only; `defaultPort` (3000) stands in
- * for PORT.
+ * for PORT, `serviceName` (sparkle) for OTEL_SERVICE_NAME.
  * @throws ConfigurationInvalidError naming every wrong variable at once, never a value.
  */
 export function parseEnvironment(
   source: Readonly<Record<string, string | undefined>>,
-  options: { embedded: boolean; defaultPort?: number },
+  options: { embedded: boolean; defaultPort?: number; defaultGrpcPort?: number; serviceName?: string },
 ): RuntimeConfig {
   const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(present);
@@ -163,10 +207,20 @@ export function parseEnvironment(
   const problems = relations(values, options);
   if (problems.length > 0) throw new ConfigurationInvalidError(problems);
   const mode = values.DATABASE_URL ? 'production' : 'embedded';
+  const tracing = tracingOf(values, options.serviceName ?? 'sparkle');
   return {
     mode,
+    serviceName: values.OTEL_SERVICE_NAME ?? options.serviceName ?? 'sparkle',
+    ...(values.SPARKLE_REVISION !== undefined && { revision: values.SPARKLE_REVISION }),
     host: values.HOST,
     port: values.PORT ?? options.defaultPort ?? 3000,
+    ...grpcPortOf(values.SPARKLE_GRPC_PORT ?? options.defaultGrpcPort ?? 'off'),
+    webSocket: {
+      ...(values.SPARKLE_WS_ORIGINS !== undefined && {
+        origins: values.SPARKLE_WS_ORIGINS.split(',').map((origin) => new URL(origin.trim()).origin),
+      }),
+      connectionsPerTenant: values.SPARKLE_WS_CONNECTIONS_PER_TENANT,
+    },
     logLevel: values.SPARKLE_LOG_LEVEL,
     dataDirectory: values.SPARKLE_DATA,
     databaseUrl: values.DATABASE_URL,
@@ -200,15 +254,25 @@ export function parseEnvironment(
       }),
     },
     extraction: values.SPARKLE_EXTRACTION,
-    chat: remoteModel(values.SPARKLE_CHAT_BASE_URL, values.SPARKLE_CHAT_API_KEY, values.SPARKLE_CHAT_MODEL),
-    embedding: remoteModel(
-      values.SPARKLE_EMBEDDING_BASE_URL,
-      values.SPARKLE_EMBEDDING_API_KEY,
-      values.SPARKLE_EMBEDDING_MODEL,
-    ),
+    chat: chatOf(values),
+    embedding: embeddingOf(values),
     embeddingDimensions: values.SPARKLE_EMBEDDING_DIMENSIONS,
-    workerConcurrency: values.SPARKLE_WORKER_CONCURRENCY,
+    queues: loadsOf(values),
+    ...(tracing && { tracing }),
+    ...(values.SPARKLE_PROMETHEUS_URL !== undefined && { prometheusUrl: values.SPARKLE_PROMETHEUS_URL }),
   };
+}
+
+function loadsOf(values: z.infer<typeof environment>): Record<QueueName, WorkerLoad> {
+  const loads = QUEUE_NAMES.map((name) => [
+    name,
+    { concurrency: values.SPARKLE_WORKER_CONCURRENCY, ...values.SPARKLE_WORKER_QUEUES[name] },
+  ]);
+  return Object.fromEntries(loads);
+}
+
+function grpcPortOf(port: number | 'off'): { grpcPort?: number } {
+  return port === 'off' ? {} : { grpcPort: port };
 }
 
 function relations(values: z.infer<typeof environment>, options: { embedded: boolean }): string[] {
@@ -245,8 +309,4 @@ function relations(values: z.infer<typeof environment>, options: { embedded: boo
       `SPARKLE_EMBEDDING_DIMENSIONS: the local model has ${LOCAL_EMBEDDING_DIMENSIONS}; others need SPARKLE_EMBEDDING_BASE_URL`,
     );
   return problems;
-}
-
-function remoteModel(baseUrl?: string, apiKey?: string, model?: string): RemoteModelSettings | undefined {
-  return baseUrl && model ? { baseUrl, apiKey, model } : undefined;
 }

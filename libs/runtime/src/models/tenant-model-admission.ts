@@ -1,26 +1,29 @@
 import type { Semaphore, Semaphores, TenantPlans, TokenBudget } from '@sparkle/concurrency';
+import type { TenantId } from '@sparkle/contracts';
 import type { AdmissionGrant, AdmissionRequest, ModelAdmission, TokenUsage } from '@sparkle/llm';
 
 /**
- * Lets a tenant call a model within its plan: at most `permits` calls at once over all processes, and the
- * tokens of its budget, reserved before the call and settled after it.
+ * Lets a tenant call a model within its plan: at most `permits` chat calls and as many embedding calls at once
+ * over all processes, and the tokens of its budget, which both draw on, reserved before the call and settled
+ * after it.
  */
 export class TenantModelAdmission implements ModelAdmission {
-  private readonly permits: Semaphore;
+  private readonly permits: Readonly<Record<AdmissionRequest['operation'], Semaphore>>;
 
   constructor(
     semaphores: Semaphores,
     private readonly budget: TokenBudget,
     plans: TenantPlans,
   ) {
-    this.permits = semaphores.semaphore({
-      name: 'model-calls',
-      permits: async (tenantId) => (await plans.get(tenantId)).permits,
-    });
+    const permits = async (tenantId: TenantId) => (await plans.get(tenantId)).permits;
+    this.permits = {
+      chat: semaphores.semaphore({ name: 'model-calls', permits }),
+      embed: semaphores.semaphore({ name: 'embedding-calls', permits }),
+    };
   }
 
-  async admit({ tenantId, estimatedTokens, signal }: AdmissionRequest): Promise<AdmissionGrant> {
-    const permit = await this.permits.acquire({ tenantId, ...(signal && { signal }) });
+  async admit({ tenantId, operation, estimatedTokens, signal }: AdmissionRequest): Promise<AdmissionGrant> {
+    const permit = await this.permits[operation].acquire({ tenantId, ...(signal && { signal }) });
     try {
       const reservation = await this.budget.reserve(tenantId, Math.max(1, Math.ceil(estimatedTokens)));
       return {

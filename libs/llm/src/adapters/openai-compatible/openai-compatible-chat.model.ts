@@ -1,6 +1,7 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { type Clock, SystemClock } from '@sparkle/contracts';
 import { countTokens } from '../../core/token-count.js';
+import { costOf, promptTokens } from '../../core/token-price.js';
 import { LlmBadResponseError, LlmUnavailableError } from '../../errors.js';
 import type {
   ChatChunk,
@@ -8,10 +9,13 @@ import type {
   ChatModel,
   ChatRequest,
   ChatResult,
+  TokenPrice,
   TokenUsage,
   ToolCall,
 } from '../../ports/chat-model.port.js';
+import { boundedFetch } from './bounded-fetch.js';
 import { toLlmError } from './provider-error.js';
+import { ReasoningFilter } from './reasoning-filter.js';
 
 export interface OpenAICompatibleChatOptions {
   /** Up to and including the version, e.g. `https://api.openai.com/v1`. */
@@ -24,6 +28,19 @@ export interface OpenAICompatibleChatOptions {
   readonly inputPricePerMillion?: number;
   /** US dollars per million tokens, for usage accounting. Default 0. */
   readonly outputPricePerMillion?: number;
+  /** Tokens that prompt and answer may have together. Default: not known. */
+  readonly contextTokens?: number;
+  /**
+   * How a request's `jsonSchema` is passed on: `off` not at all, `object` as `json_object` without the schema,
+   * `schema` as `json_schema`. Default `off`.
+   */
+  readonly jsonMode?: 'off' | 'object' | 'schema';
+  /** False for an endpoint that refuses requests with tools: they are not sent. Default true. */
+  readonly tools?: boolean;
+  /** Merged into the body of each request; `null` leaves a field out. */
+  readonly extraBody?: Readonly<Record<string, unknown>>;
+  /** Longest response, in bytes; a longer one is a bad response. Default 16 MiB. */
+  readonly maxResponseBytes?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
 }
@@ -34,7 +51,9 @@ type Generated = Awaited<ReturnType<LanguageModel['doGenerate']>>;
 type PromptMessage = CallOptions['prompt'][number];
 
 const DEFAULT_MAX_OUTPUT_TOKENS = 512;
-const TOKENS_PER_MESSAGE = 4;
+const DEFAULT_MAX_RESPONSE_BYTES = 16 << 20;
+/** Characters of arguments that were not JSON that the model gets to see again. */
+const MAX_QUOTED_ARGUMENTS = 2000;
 const FINISH_REASONS: Readonly<Record<string, ChatResult['finishReason']>> = {
   stop: 'stop',
   length: 'length',
@@ -50,16 +69,28 @@ const FINISH_REASONS: Readonly<Record<string, ChatResult['finishReason']>> = {
 export class OpenAICompatibleChatModel implements ChatModel {
   readonly id: string;
   readonly local = false;
+  readonly contextTokens?: number;
+  readonly price?: TokenPrice;
   private readonly model: LanguageModel;
   private readonly clock: Clock;
 
   constructor(private readonly options: OpenAICompatibleChatOptions) {
     this.id = options.model;
     this.clock = options.clock ?? new SystemClock();
+    if (options.contextTokens !== undefined) this.contextTokens = options.contextTokens;
+    const { inputPricePerMillion = 0, outputPricePerMillion = 0, extraBody } = options;
+    if (inputPricePerMillion > 0 || outputPricePerMillion > 0) {
+      this.price = { inputPerMillion: inputPricePerMillion, outputPerMillion: outputPricePerMillion };
+    }
     this.model = createOpenAICompatible({
       name: 'openaiCompatible',
       baseURL: options.baseUrl,
       includeUsage: true,
+      supportsStructuredOutputs: options.jsonMode === 'schema',
+      fetch: boundedFetch(options.model, options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES),
+      ...(extraBody && {
+        transformRequestBody: (body: Readonly<Record<string, unknown>>) => merged(body, extraBody),
+      }),
       ...(options.apiKey !== undefined && { apiKey: options.apiKey }),
       ...(options.headers && { headers: { ...options.headers } }),
     }).chatModel(options.model);
@@ -67,13 +98,15 @@ export class OpenAICompatibleChatModel implements ChatModel {
 
   async generate(request: ChatRequest): Promise<ChatResult> {
     request.signal?.throwIfAborted();
-    const generated = await this.guard(request, () => this.model.doGenerate(callOptions(request)));
+    const generated = await this.guard(request, () => this.model.doGenerate(this.callOptions(request)));
+    const filter = new ReasoningFilter();
     let text = '';
     const toolCalls: ToolCall[] = [];
     for (const part of generated.content) {
-      if (part.type === 'text') text += part.text;
+      if (part.type === 'text') text += filter.push(part.text);
       else if (part.type === 'tool-call') toolCalls.push(toolCall(part));
     }
+    text += filter.end();
     return this.result(request, text, toolCalls, generated.usage, generated.finishReason);
   }
 
@@ -82,23 +115,31 @@ export class OpenAICompatibleChatModel implements ChatModel {
     const left = new AbortController();
     const signal = request.signal ? AbortSignal.any([request.signal, left.signal]) : left.signal;
     const { stream } = await this.guard(request, () =>
-      this.model.doStream(callOptions({ ...request, signal })),
+      this.model.doStream(this.callOptions({ ...request, signal })),
     );
     const reader = stream.getReader();
+    const filter = new ReasoningFilter();
     try {
       let text = '';
       const toolCalls: ToolCall[] = [];
       for (;;) {
         const { done, value: part } = await this.guard(request, () => reader.read());
         if (done) throw new LlmUnavailableError(this.id, 'the stream broke off');
-        if (part.type === 'text-delta' && part.delta !== '') {
-          text += part.delta;
-          yield { type: 'text', text: part.delta };
+        if (part.type === 'text-delta') {
+          const delta = filter.push(part.delta);
+          if (delta === '') continue;
+          text += delta;
+          yield { type: 'text', text: delta };
         } else if (part.type === 'tool-call') toolCalls.push(toolCall(part));
         else if (part.type === 'error') throw this.streamError(part.error);
         else if (part.type === 'finish') {
           if (part.finishReason.raw === undefined)
             throw new LlmUnavailableError(this.id, 'the stream broke off');
+          const rest = filter.end();
+          if (rest !== '') {
+            text += rest;
+            yield { type: 'text', text: rest };
+          }
           yield {
             type: 'done',
             result: this.result(request, text, toolCalls, part.usage, part.finishReason),
@@ -126,8 +167,10 @@ export class OpenAICompatibleChatModel implements ChatModel {
     }
   }
 
-  /** An error event inside a stream is the provider's own message, or a part that could not be parsed. */
+  /** An error part of a stream: it has no end, a part that could not be parsed, or the provider's own message. */
   private streamError(error: unknown): Error {
+    if (error instanceof Error && error.name === 'AI_InvalidResponseDataError')
+      return new LlmUnavailableError(this.id, 'the stream broke off');
     return error instanceof Error
       ? toLlmError(error, this.id, this.clock.now())
       : new LlmUnavailableError(this.id, 'it reported an error inside the stream');
@@ -140,7 +183,9 @@ export class OpenAICompatibleChatModel implements ChatModel {
     usage: Generated['usage'],
     finishReason: Generated['finishReason'],
   ): ChatResult {
-    const reason = FINISH_REASONS[finishReason.unified] ?? 'unknown';
+    const stated = FINISH_REASONS[finishReason.unified] ?? 'unknown';
+    // Some servers end a turn of tool calls with `stop`.
+    const reason = toolCalls.length > 0 && stated !== 'length' ? 'tool_calls' : stated;
     if (text === '' && toolCalls.length === 0 && reason !== 'content_filter' && reason !== 'length') {
       throw new LlmBadResponseError(this.id, 'it is empty');
     }
@@ -149,14 +194,28 @@ export class OpenAICompatibleChatModel implements ChatModel {
 
   /** What the provider reports, or our own count where it reports nothing. */
   private usage(request: ChatRequest, text: string, reported: Generated['usage']): TokenUsage {
-    const inputTokens =
-      reported.inputTokens.total ??
-      request.messages.reduce((sum, { content }) => sum + countTokens(content) + TOKENS_PER_MESSAGE, 0);
+    const inputTokens = reported.inputTokens.total ?? promptTokens(this, request);
     const outputTokens = reported.outputTokens.total ?? countTokens(text);
-    const { inputPricePerMillion = 0, outputPricePerMillion = 0 } = this.options;
-    const costUsd = (inputTokens * inputPricePerMillion + outputTokens * outputPricePerMillion) / 1_000_000;
-    return { inputTokens, outputTokens, costUsd };
+    return { inputTokens, outputTokens, costUsd: costOf(this.price, inputTokens, outputTokens) };
   }
+
+  private callOptions(request: ChatRequest): CallOptions {
+    const { jsonMode = 'off', tools = true } = this.options;
+    return {
+      ...callOptions(tools ? request : { ...request, tools: [] }),
+      ...(request.jsonSchema &&
+        jsonMode !== 'off' && {
+          responseFormat: { type: 'json' as const, schema: { ...request.jsonSchema } },
+        }),
+    };
+  }
+}
+
+function merged(
+  body: Readonly<Record<string, unknown>>,
+  extra: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries({ ...body, ...extra }).filter(([, value]) => value !== null));
 }
 
 function callOptions(request: ChatRequest): CallOptions {
@@ -175,6 +234,7 @@ function callOptions(request: ChatRequest): CallOptions {
         description,
         inputSchema: parameters,
       })),
+      ...(request.toolChoice && { toolChoice: { type: request.toolChoice } }),
     }),
   };
 }
@@ -191,11 +251,11 @@ function promptMessage(message: ChatMessage, toolNames: ReadonlyMap<string, stri
         role: 'assistant',
         content: [
           ...(message.content === '' ? [] : [text]),
-          ...(message.toolCalls ?? []).map(({ id, name, arguments: input }) => ({
+          ...(message.toolCalls ?? []).map((call) => ({
             type: 'tool-call' as const,
-            toolCallId: id,
-            toolName: name,
-            input,
+            toolCallId: call.id,
+            toolName: call.name,
+            input: sentArguments(call),
           })),
         ],
       };
@@ -216,17 +276,26 @@ function promptMessage(message: ChatMessage, toolNames: ReadonlyMap<string, stri
   }
 }
 
-/** Arguments that are not JSON stay the string they came as; the tool's schema refuses it. */
+/** Servers read arguments as a JSON object and fail on anything else, so what was none is quoted in one. */
+function sentArguments({ arguments: input, argumentsError }: ToolCall): unknown {
+  const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
+  if (argumentsError === undefined && isObject) return input;
+  const text = typeof input === 'string' ? input : (JSON.stringify(input) ?? '');
+  return { invalid_arguments: text.slice(0, MAX_QUOTED_ARGUMENTS) };
+}
+
 function toolCall(part: {
   readonly toolCallId: string;
   readonly toolName: string;
   readonly input: string;
 }): ToolCall {
-  let parsed: unknown = part.input;
+  const call = { id: part.toolCallId, name: part.toolName };
+  const text = part.input.trim();
   try {
-    parsed = JSON.parse(part.input === '' ? '{}' : part.input);
-  } catch {
-    parsed = part.input;
+    // A call without arguments is sent as an empty text by some servers.
+    return { ...call, arguments: text === '' ? {} : JSON.parse(text) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'not JSON';
+    return { ...call, arguments: part.input, argumentsError: `The arguments are not valid JSON: ${reason}` };
   }
-  return { id: part.toolCallId, name: part.toolName, arguments: parsed };
 }

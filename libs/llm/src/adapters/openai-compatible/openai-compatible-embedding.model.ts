@@ -1,8 +1,10 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { type Clock, SystemClock } from '@sparkle/contracts';
+import { z } from 'zod';
 import { truncateToTokens } from '../../core/token-count.js';
 import { LlmBadResponseError, LlmInputInvalidError } from '../../errors.js';
 import type { EmbeddingModel, EmbedRequest } from '../../ports/embedding-model.port.js';
+import { boundedFetch } from './bounded-fetch.js';
 import { toLlmError } from './provider-error.js';
 
 export interface OpenAICompatibleEmbeddingOptions {
@@ -17,13 +19,17 @@ export interface OpenAICompatibleEmbeddingOptions {
   readonly sendDimensions?: boolean;
   /** Default 8191. */
   readonly maxInputTokens?: number;
-  /** Texts per HTTP request. Default 64. */
+  /** Texts per HTTP request, as many as the provider takes. Default 64. */
   readonly batchSize?: number;
   /** See {@link EmbeddingModel.semanticThreshold}. */
   readonly semanticThreshold?: number;
+  /** Longest response, in bytes; a longer one is a bad response. Default 64 MiB. */
+  readonly maxResponseBytes?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
 }
+
+const DEFAULT_MAX_RESPONSE_BYTES = 64 << 20;
 
 type ProviderModel = ReturnType<ReturnType<typeof createOpenAICompatible>['embeddingModel']>;
 
@@ -32,43 +38,42 @@ export class OpenAICompatibleEmbeddingModel implements EmbeddingModel {
   readonly id: string;
   readonly dimensions: number;
   readonly maxInputTokens: number;
+  readonly maxBatch: number;
   readonly semanticThreshold?: number;
   private readonly model: ProviderModel;
   private readonly clock: Clock;
-  private readonly batchSize: number;
 
   constructor(private readonly options: OpenAICompatibleEmbeddingOptions) {
     this.id = options.model;
     this.dimensions = options.dimensions;
     this.maxInputTokens = options.maxInputTokens ?? 8191;
-    this.batchSize = options.batchSize ?? 64;
+    this.maxBatch = options.batchSize ?? 64;
     if (options.semanticThreshold !== undefined) this.semanticThreshold = options.semanticThreshold;
     this.clock = options.clock ?? new SystemClock();
     this.model = createOpenAICompatible({
       name: 'openaiCompatible',
       baseURL: options.baseUrl,
+      fetch: boundedFetch(options.model, options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES),
       ...(options.apiKey !== undefined && { apiKey: options.apiKey }),
       ...(options.headers && { headers: { ...options.headers } }),
     }).embeddingModel(options.model);
   }
 
-  async embed({ texts, signal }: EmbedRequest): Promise<Float32Array[]> {
+  async embed(request: EmbedRequest): Promise<Float32Array[]> {
+    const { texts, signal } = request;
     signal?.throwIfAborted();
     const blank = texts.findIndex((text) => text.trim() === '');
     if (blank >= 0) throw new LlmInputInvalidError(`texts[${blank}] is blank; a text to embed has content.`);
     const vectors: Float32Array[] = [];
-    for (let start = 0; start < texts.length; start += this.batchSize) {
-      const batch = texts.slice(start, start + this.batchSize);
-      vectors.push(...(await this.embedBatch(batch, signal)));
+    for (let start = 0; start < texts.length; start += this.maxBatch) {
+      const batch = texts.slice(start, start + this.maxBatch);
+      vectors.push(...(await this.embedBatch(batch, request)));
     }
     return vectors;
   }
 
-  private async embedBatch(
-    batch: readonly string[],
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array[]> {
-    const embeddings = await this.request(batch, signal);
+  private async embedBatch(batch: readonly string[], request: EmbedRequest): Promise<Float32Array[]> {
+    const embeddings = await this.request(batch, request);
     if (embeddings.length !== batch.length) {
       throw new LlmBadResponseError(
         this.id,
@@ -80,21 +85,33 @@ export class OpenAICompatibleEmbeddingModel implements EmbeddingModel {
 
   private async request(
     batch: readonly string[],
-    signal: AbortSignal | undefined,
+    { signal, onUsage }: EmbedRequest,
   ): Promise<readonly (readonly number[])[]> {
     try {
-      const { embeddings } = await this.model.doEmbed({
+      const { embeddings, usage, response } = await this.model.doEmbed({
         values: batch.map((text) => truncateToTokens(text, this.maxInputTokens)),
         ...(signal && { abortSignal: signal }),
         ...(this.options.sendDimensions && {
           providerOptions: { openaiCompatible: { dimensions: this.dimensions } },
         }),
       });
-      return embeddings;
+      if (usage) onUsage?.(usage.tokens);
+      return this.inOrder(embeddings, response?.body);
     } catch (error) {
       signal?.throwIfAborted();
       throw toLlmError(error, this.id, this.clock.now());
     }
+  }
+
+  /** Vectors by the `index` that the provider gives them, where it does; their order is not promised. */
+  private inOrder(embeddings: readonly (readonly number[])[], body: unknown): readonly (readonly number[])[] {
+    const places = placesOf(body);
+    if (!places) return embeddings;
+    const ordered = new Array<readonly number[] | undefined>(embeddings.length).fill(undefined);
+    for (const [position, place] of places.entries()) ordered[place] = embeddings[position];
+    if (ordered.length !== embeddings.length || ordered.includes(undefined))
+      throw new LlmBadResponseError(this.id, 'its vectors are numbered wrongly');
+    return ordered as (readonly number[])[];
   }
 
   private unit(values: readonly number[]): Float32Array {
@@ -109,4 +126,11 @@ export class OpenAICompatibleEmbeddingModel implements EmbeddingModel {
       throw new LlmBadResponseError(this.id, 'a vector has no direction');
     return Float32Array.from(values, (value) => value / norm);
   }
+}
+
+const numberedVectors = z.object({ data: z.array(z.object({ index: z.int().min(0).max(100_000) })) });
+
+function placesOf(body: unknown): readonly number[] | undefined {
+  const parsed = numberedVectors.safeParse(body);
+  return parsed.success ? parsed.data.data.map(({ index }) => index) : undefined;
 }

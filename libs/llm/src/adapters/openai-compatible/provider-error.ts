@@ -10,7 +10,7 @@ import {
 } from '../../errors.js';
 
 const CONTEXT_TOO_LONG =
-  /context[_ ]length|maximum context|context window|too many tokens|prompt is too long|input is too long|max(?:imum)? input length/iu;
+  /context[_ ]length|maximum context|context window|too many tokens|prompt is too long|input is too long|max(?:imum)? input length|range of input length|exceed_context_size|available context size/iu;
 
 interface HttpFailure extends Error {
   readonly statusCode?: number;
@@ -25,10 +25,13 @@ interface HttpFailure extends Error {
  * @param now wall-clock time, to read a `Retry-After` date with.
  */
 export function toLlmError(error: unknown, model: string, now: number): LlmError | Error {
-  if (error instanceof Error && isSparkleError(error)) return error;
+  const own = ownError(error);
+  if (own) return own;
   const failure = asHttpFailure(error);
   const status = failure?.statusCode;
-  if (failure === undefined || status === undefined || status < 400) {
+  if (status !== undefined && status >= 300 && status < 400)
+    return new LlmRequestRejectedError(model, status);
+  if (failure === undefined || status === undefined || status < 300) {
     return isParseFailure(error) || isParseFailure(failure?.cause)
       ? new LlmBadResponseError(model, 'it is not in the expected format')
       : new LlmUnavailableError(model, 'the connection failed or broke off');
@@ -41,6 +44,15 @@ export function toLlmError(error: unknown, model: string, now: number): LlmError
   if (status === 413 || CONTEXT_TOO_LONG.test(failure.responseBody ?? ''))
     return new LlmContextTooLongError(model);
   return new LlmRequestRejectedError(model, status);
+}
+
+/** An error of ours, itself or as what the SDK wrapped. */
+function ownError(error: unknown): Error | undefined {
+  for (let current = error, depth = 0; current instanceof Error && depth < 5; depth++) {
+    if (isSparkleError(current)) return current;
+    current = current.cause;
+  }
+  return undefined;
 }
 
 /** The AI SDK's `APICallError`, told by its shape so that a second installed copy is recognised too. */
