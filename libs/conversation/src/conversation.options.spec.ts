@@ -18,6 +18,11 @@ describe('options', () => {
       memory: { fullBelow: 20, summaryFrom: 50, recallAbove: 200, window: 10 },
       summaries: { batch: 20, backlog: 10, warmupAbove: 30 },
       maxMessageChars: 32_000,
+      turn: {
+        budgetsMs: { retrieved: 1_000, tool: 15_000, model: 60_000 },
+        totalMs: 120_000,
+        tools: { rounds: 4, callsPerRound: 4, concurrency: 2, turnTokens: 20_000 },
+      },
     });
     expect(parseConversationOptions({ memory: { window: 6 } }).memory).toMatchObject({
       window: 6,

@@ -13,8 +13,8 @@ const memory = z
     recallAbove: count(200),
     /** Recent messages shown; half of it once a summary exists. */
     window: count(10, 2),
-    /** Old messages recalled at most; their answers come along. */
-    recallLimit: count(4),
+    /** Old messages recalled at most; their answers, and what stands beside them, come along where there is room. */
+    recallLimit: count(8),
     /** Cosine similarity below which an old message is not recalled by meaning. */
     recallMinSimilarity: z.number().min(-1).max(1).default(0.2),
     /** Milliseconds the question's embedding may take; after that, old messages are recalled by words alone. */
@@ -42,6 +42,23 @@ const summaries = z.strictObject({
   warmupAbove: count(30, 30),
 });
 
+const tools = z.strictObject({
+  /** Rounds of tool calls, after which the model has to answer; 0 offers no tools. */
+  rounds: count(4, 0),
+  /** Calls a model may make in one round; those beyond are refused. */
+  callsPerRound: count(4),
+  /** Calls of one round that run at once. */
+  concurrency: count(2),
+  /** Milliseconds one call may take, unless its tool says otherwise. */
+  timeoutMs: count(10_000),
+  /** Tokens of one result, unless its tool says otherwise. */
+  resultTokens: count(600, 50),
+  /** Tokens of all results of a turn. */
+  allResultsTokens: count(2_000, 50),
+  /** Tokens all model calls of a turn may use; tools are offered only while a further call fits. */
+  turnTokens: count(20_000, 500),
+});
+
 const turn = z.strictObject({
   /** Milliseconds a turn may stay in each state. */
   budgetsMs: z
@@ -49,10 +66,16 @@ const turn = z.strictObject({
       received: count(5_000),
       admitted: count(5_000),
       recalled: count(10_000),
-      retrieved: count(60_000),
+      retrieved: count(1_000),
+      /** All tools of one round together. */
+      tool: count(15_000),
+      /** One call, its fallbacks and retries included. */
+      model: count(60_000),
       answered: count(5_000),
     })
     .prefault({}),
+  /** Milliseconds a turn may take until its answer is complete, whatever its states are allowed. */
+  totalMs: count(120_000),
   /**
    * Milliseconds for which a message stays claimed without a sign of life from the process that answers it.
    * Renewed every third of it; after a crash a retry is refused for at most this long.
@@ -64,6 +87,7 @@ const turn = z.strictObject({
   memoryTokens: count(1_200, 100),
   maxOutputTokens: count(512),
   temperature: z.number().min(0).max(2).default(0),
+  tools: tools.prefault({}),
 });
 
 const schema = z

@@ -1,10 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 import { TenantDatabase, type TenantId } from '@sparkle/contracts';
 import { ChatModel } from '@sparkle/llm';
 import { CONVERSATION_OPTIONS, type ConversationOptions } from './conversation.options.js';
 import {
   ConversationNotFoundError,
   ConversationTitleInvalidError,
+  CursorInvalidError,
   IdempotencyKeyInvalidError,
   IdempotencyKeyReusedError,
   MessageEmptyError,
@@ -13,7 +14,8 @@ import {
   PageInvalidError,
 } from './errors.js';
 import type { Conversation, Message, MessageRole } from './model.js';
-import { ConversationStore } from './store/conversation-store.js';
+import { SummaryCache } from './ports/summary-cache.port.js';
+import { type ConversationPlace, ConversationStore, isUuid } from './store/conversation-store.js';
 import { wellFormed } from './text.js';
 
 export interface CreateConversation {
@@ -30,6 +32,15 @@ export interface ConversationRef {
   readonly conversationId: string;
 }
 
+export interface ConversationsPage {
+  readonly tenantId: TenantId;
+  readonly userId: string;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string;
+  /** Default 50, at most `maxPage`. */
+  readonly limit?: number;
+}
+
 export interface MessagesPage extends ConversationRef {
   /** Number of the last message seen; default 0. */
   readonly cursor?: number;
@@ -43,6 +54,8 @@ export interface AppendMessage extends ConversationRef {
   /** A second append with the same key and role stores nothing. */
   readonly idempotencyKey?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
+  /** When it was said, of a talk that is brought along from elsewhere. Default: now. */
+  readonly createdAt?: Date;
 }
 
 const MAX_TITLE_CHARS = 200;
@@ -72,6 +85,7 @@ export class ConversationService {
     @Inject(TenantDatabase) private readonly database: TenantDatabase,
     @Inject(ChatModel) private readonly model: Pick<ChatModel, 'countTokens'>,
     @Inject(CONVERSATION_OPTIONS) private readonly options: ConversationOptions,
+    @Optional() @Inject(SummaryCache) private readonly summaries?: SummaryCache,
   ) {}
 
   /** @throws ConversationTitleInvalidError */
@@ -89,6 +103,44 @@ export class ConversationService {
   /** @throws ConversationNotFoundError */
   async get({ tenantId, userId, conversationId }: ConversationRef): Promise<Conversation> {
     return this.store(tenantId, (store) => owned(store, conversationId, userId));
+  }
+
+  /**
+   * A user's own conversations, the one spoken in last first. A conversation that is spoken in between two pages moves
+   * to the front and is then on neither. `nextCursor` is `null` at the end.
+   * @throws PageInvalidError, CursorInvalidError
+   */
+  async list({
+    tenantId,
+    userId,
+    cursor,
+    limit = Math.min(50, this.options.maxPage),
+  }: ConversationsPage): Promise<{
+    readonly items: readonly Conversation[];
+    readonly nextCursor: string | null;
+  }> {
+    const { maxPage } = this.options;
+    if (!Number.isInteger(limit) || limit < 1 || limit > maxPage) throw new PageInvalidError(maxPage);
+    const after = cursor === undefined ? undefined : placeOf(cursor);
+    // One more than asked for tells whether there is another page.
+    const found = await this.store(tenantId, (store) => store.list(userId, limit + 1, after));
+    const last = found.length > limit ? found[limit - 1] : undefined;
+    return {
+      items: found.slice(0, limit).map(({ conversation }) => conversation),
+      nextCursor: last ? cursorOf(last.place) : null,
+    };
+  }
+
+  /**
+   * Deletes a conversation with its messages, their embeddings, its summaries and notes. A turn under way writes
+   * nothing any more, and its model call ends when it next renews its claim.
+   * @throws ConversationNotFoundError
+   */
+  async delete({ tenantId, userId, conversationId }: ConversationRef): Promise<void> {
+    if (!(await this.store(tenantId, (store) => store.delete(conversationId, userId))))
+      throw new ConversationNotFoundError();
+    // What stays in a cache that is out of reach is found by nobody, and expires.
+    await this.summaries?.forget({ tenantId, conversationId }).catch(() => undefined);
   }
 
   /**
@@ -136,7 +188,8 @@ export class ConversationService {
         if (stored && stored.content !== content) throw new IdempotencyKeyReusedError();
         if (stored) return { message: withoutClaim(stored), duplicate: true };
       }
-      const draft = { role, content, idempotencyKey: key, metadata, tokens };
+      const { createdAt } = message;
+      const draft = { role, content, idempotencyKey: key, metadata, tokens, ...(createdAt && { createdAt }) };
       return { message: await store.append(conversation, draft), duplicate: false };
     });
   }
@@ -144,6 +197,20 @@ export class ConversationService {
   private store<T>(tenantId: TenantId, work: (store: ConversationStore) => Promise<T>): Promise<T> {
     return this.database.withTenant(tenantId, (sql) => work(new ConversationStore(sql, tenantId)));
   }
+}
+
+const PLACE = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z) (\S+)$/;
+
+function cursorOf({ updatedAt, id }: ConversationPlace): string {
+  return Buffer.from(`${updatedAt} ${id}`).toString('base64url');
+}
+
+/** @throws CursorInvalidError */
+function placeOf(cursor: string): ConversationPlace {
+  const [, updatedAt, id] = PLACE.exec(Buffer.from(cursor.slice(0, 200), 'base64url').toString()) ?? [];
+  if (updatedAt === undefined || id === undefined || !isUuid(id) || Number.isNaN(Date.parse(updatedAt)))
+    throw new CursorInvalidError();
+  return { updatedAt, id };
 }
 
 /** @throws ConversationNotFoundError */

@@ -102,7 +102,18 @@ export class PageInvalidError extends ConversationError {
   }
 }
 
-/** A turn's state did not finish within its time budget. The message is stored; a retry answers it. */
+/** A page of conversations was asked for with a cursor that no page gave. */
+export class CursorInvalidError extends ConversationError {
+  readonly code = 'CURSOR_INVALID';
+
+  constructor() {
+    super('A cursor is the "nextCursor" of the page before, unchanged.');
+  }
+}
+
+/**
+ * A turn, or one of its states, was not over within its time budget. A message that is stored is answered by a retry.
+ */
 export class TurnTimeoutError extends ConversationError {
   readonly code = 'TURN_TIMED_OUT';
   override readonly retryable = true;
@@ -110,8 +121,14 @@ export class TurnTimeoutError extends ConversationError {
   constructor(
     readonly state: TurnState,
     readonly budgetMs: number,
+    /** Whose time was up. */
+    readonly budgetOf: 'state' | 'turn' = 'state',
   ) {
-    super(`The turn did not leave the state "${state}" within ${budgetMs} ms.`);
+    super(
+      budgetOf === 'state'
+        ? `The turn did not leave the state "${state}" within ${budgetMs} ms.`
+        : `The turn was not over within ${budgetMs} ms; it was in the state "${state}".`,
+    );
   }
 }
 
@@ -145,14 +162,15 @@ export class AnswerEmptyError extends ConversationError {
   }
 }
 
-/** A turn was told to make a step its state machine does not have. */
+/** A turn was told to make a step its state machine does not have, or has made as often as it may. */
 export class TransitionInvalidError extends ConversationError {
   readonly code = 'TRANSITION_INVALID';
 
   constructor(
     readonly from: TurnState,
-    readonly to: TurnState,
+    /** What should have moved the turn on. */
+    readonly step: string,
   ) {
-    super(`A turn cannot go from "${from}" to "${to}".`);
+    super(`A turn in the state "${from}" cannot make the step "${step}".`);
   }
 }

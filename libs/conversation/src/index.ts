@@ -1,5 +1,5 @@
 export { CacheSummaryCache } from './adapters/cache-summary-cache.js';
-export { ChatOrchestrator, type TurnEvent, type TurnRequest } from './chat/chat-orchestrator.js';
+export { ChatOrchestrator } from './chat/chat-orchestrator.js';
 export {
   isFollowUp,
   type PreviousTurn,
@@ -11,13 +11,17 @@ export {
   describe as describeTurn,
   isFinal,
   type StateMachineDescription,
+  TURN_MACHINE,
   TURN_STATES,
-  TURN_TRANSITIONS,
+  type TurnArrow,
+  type TurnCause,
+  type TurnLimits,
   TurnMachine,
   type TurnState,
   type TurnTransition,
   toMermaid,
 } from './chat/state-machine.js';
+export type { TurnEvent, TurnRequest } from './chat/turn.js';
 export { ConversationModule } from './conversation.module.js';
 export type { ConversationModuleExtras } from './conversation.module-definition.js';
 export {
@@ -30,6 +34,7 @@ export {
   type AppendMessage,
   type ConversationRef,
   ConversationService,
+  type ConversationsPage,
   type CreateConversation,
   type MessagesPage,
 } from './conversation.service.js';
@@ -39,6 +44,7 @@ export {
   ConversationNotFoundError,
   ConversationOptionsInvalidError,
   ConversationTitleInvalidError,
+  CursorInvalidError,
   IdempotencyKeyInvalidError,
   IdempotencyKeyReusedError,
   MessageEmptyError,
@@ -59,6 +65,7 @@ export {
   type RecalledMessage,
   type RememberedMessage,
   type RememberedSummary,
+  type SearchRequest,
 } from './memory/memory.service.js';
 export {
   halfWindow,
@@ -74,7 +81,10 @@ export type {
   MemoryMetadata,
   Message,
   MessageRole,
+  ModelCallRecord,
   RetrievalMetadata,
+  ToolCallRecord,
+  ToolOutcome,
   Turn,
 } from './model.js';
 export { Admission, type AdmissionRequest, type AdmissionTicket } from './ports/admission.port.js';
@@ -94,6 +104,13 @@ export {
   summaryTtlMs,
 } from './ports/summary-cache.port.js';
 export { type SummaryRequest, SummaryRequests } from './ports/summary-requests.port.js';
+export {
+  type Tool,
+  type ToolContext,
+  type ToolOutput,
+  type ToolPassage,
+  Tools,
+} from './ports/tool.port.js';
 export type { Note, NoteKind } from './summaries/notes.js';
 export {
   type ProcessRequest,

@@ -64,6 +64,47 @@ export interface RetrievalMetadata {
   readonly linked: readonly LinkedEntity[];
 }
 
+/**
+ * What became of a tool call: `refused` ones were one too many in a round, or came when the tokens for results were
+ * used up. But for `success` and `empty`, the model was told what was wrong.
+ */
+export type ToolOutcome =
+  | 'success'
+  | 'empty'
+  | 'unknown_tool'
+  | 'arguments_invalid'
+  | 'timeout'
+  | 'failed'
+  | 'refused';
+
+/** One tool call of a turn. */
+export interface ToolCallRecord {
+  /** Within the turn: `call_1`, `call_2`, … */
+  readonly id: string;
+  /** As the model wrote it; 64 characters at most. */
+  readonly name: string;
+  /** Round of tools it belongs to, from 1. */
+  readonly round: number;
+  /** Who called: the model, or a rule on behalf of a model that cannot. */
+  readonly by: 'model' | 'rule';
+  /** As JSON; what is longer than 300 characters is given as `sha256:` and its digest. */
+  readonly arguments: string;
+  readonly outcome: ToolOutcome;
+  readonly ms: number;
+  /** Tokens of what the model was told. */
+  readonly tokens: number;
+}
+
+/** One model call of a turn that came to its end. */
+export interface ModelCallRecord {
+  readonly model: string;
+  readonly ms: number;
+  readonly finishReason: string;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly costUsd: number;
+}
+
 /** Stored beside an answer. */
 export interface AnswerMetadata {
   /** Number of the user message this answers. */
@@ -74,10 +115,19 @@ export interface AnswerMetadata {
   /** False when the answer cites nothing, or says that it does not know. */
   readonly supported: boolean;
   readonly paths: readonly object[];
+  /** Tool calls in the order they were made. */
+  readonly tools: readonly ToolCallRecord[];
+  /** Sum over all model calls of the turn. */
   readonly usage: TokenUsage;
-  /** The model that answered, after fallbacks. */
+  /** Model calls in order; none when a rule's tool answered by itself. */
+  readonly modelCalls: readonly ModelCallRecord[];
+  /** The model that answered, after fallbacks; `tool:<name>` when a rule's tool answered by itself. */
   readonly model: string;
   readonly finishReason: string;
+  /** True when the model that was asked failed and another one answered. */
+  readonly fallback: boolean;
+  /** True when the prompt was too long for the model and the answer was made from fewer messages. */
+  readonly shortened: boolean;
   /** Transitions up to `answered`. */
   readonly trace: readonly TurnTransition[];
 }

@@ -27,6 +27,13 @@ export function wellFormed(text: string): string {
   return Buffer.from(text, 'utf8').toString('utf8');
 }
 
+/** Plain JSON as `jsonb` can hold it: without NUL and without half a surrogate pair. Throws for what is no JSON. */
+export function storable<T extends string | object>(value: T): T {
+  return JSON.parse(JSON.stringify(value), (_key, member: unknown) =>
+    typeof member === 'string' ? wellFormed(member.replaceAll('\0', '')) : member,
+  ) as T;
+}
+
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }

@@ -53,7 +53,8 @@ describe('a turn', () => {
       'received>admitted',
       'admitted>recalled',
       'recalled>retrieved',
-      'retrieved>answered',
+      'retrieved>model',
+      'model>answered',
       'answered>persisted',
     ]);
     expect(turn).toMatchObject({
@@ -99,6 +100,7 @@ describe('a turn', () => {
       'admitted',
       'recalled',
       'retrieved',
+      'model',
       'answered',
       'persisted',
     ]);
@@ -166,7 +168,7 @@ describe('a retry with the same key', () => {
     const { trace: storedTrace, replayed: _, ...rest } = second;
     expect({ ...first, question: undefined }).toMatchObject({ ...rest, question: undefined });
     expect(first.trace.slice(0, -1)).toEqual(storedTrace);
-    expect(streamed.map(({ type }) => type)).toEqual(['turn']);
+    expect(streamed).toMatchObject([{ type: 'state', state: 'persisted' }, { type: 'turn' }]);
     expect(model.requests).toHaveLength(1);
     expect(await fixture.messages(id)).toHaveLength(2);
   });
@@ -362,7 +364,7 @@ describe('time', () => {
     const { chat } = fixture.assemble({
       model,
       clock,
-      options: { turn: { budgetsMs: { retrieved: 4_000 } } },
+      options: { turn: { budgetsMs: { model: 4_000 } } },
     });
     const { id } = await fixture.conversation();
     const reply = chat.reply(ask(id, 'Soon?', { idempotencyKey: 'k' }));
@@ -371,12 +373,27 @@ describe('time', () => {
     await clock.advance(4_000);
     await expect(reply).rejects.toMatchObject({
       code: 'TURN_TIMED_OUT',
-      state: 'retrieved',
+      state: 'model',
       budgetMs: 4_000,
+      budgetOf: 'state',
     });
     await expect(reply).rejects.toThrow(TurnTimeoutError);
     expect(model.cancelled).toBe(1);
     expect((await chat.reply(ask(id, 'Soon?', { idempotencyKey: 'k' }))).answer).toBe('Answer to: Soon?');
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('a turn whose states are each in time fails when all its time is up', async () => {
+    const clock = new TestClock();
+    const model = new ScriptedChatModel().script({ kind: 'hang' });
+    const { chat } = fixture.assemble({ model, clock, options: { turn: { totalMs: 9_000 } } });
+    const { id } = await fixture.conversation();
+    const reply = chat.reply(ask(id, 'Soon?'));
+    reply.catch(() => undefined);
+    await model.untilHanging();
+    await clock.advance(9_000);
+    await expect(reply).rejects.toMatchObject({ state: 'model', budgetMs: 9_000, budgetOf: 'turn' });
+    expect(model.cancelled).toBe(1);
     expect(clock.pendingTimers).toBe(0);
   });
 

@@ -1,4 +1,4 @@
-import type { Clock, TenantId } from '@sparkle/contracts';
+import type { Clock, TenantDatabase, TenantId } from '@sparkle/contracts';
 import { SystemClock } from '@sparkle/contracts';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
 import type { ChatModel, EmbeddingModel } from '@sparkle/llm';
@@ -15,11 +15,14 @@ import {
   type SummaryCache,
   type SummaryRequests,
   SummaryService,
+  type Tools,
 } from '../src/index.js';
 import { ConversationStore } from '../src/store/conversation-store.js';
 import { ScriptedChatModel } from '../src/testing/index.js';
 
 export interface Parts {
+  /** The process's own way to the database. */
+  database?: TenantDatabase;
   model?: ChatModel;
   clock?: Clock;
   options?: ConversationModuleOptions;
@@ -28,6 +31,16 @@ export interface Parts {
   admission?: Admission;
   requests?: SummaryRequests;
   cache?: SummaryCache;
+  tools?: Tools;
+}
+
+/** Something that happens once, and can be waited for. */
+export function gate(): { readonly open: () => void; readonly opened: Promise<void> } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
 }
 
 /** One real database; as many assemblies of the library on it as a test wants processes. */
@@ -47,12 +60,20 @@ export class Fixture {
     const options = parseConversationOptions(parts.options);
     const clock = parts.clock ?? new SystemClock();
     const model = parts.model ?? new ScriptedChatModel();
-    const { database } = this.db;
+    const database = parts.database ?? this.db.database;
     const memory = new MemoryService(database, model, options, clock, parts.embeddings, parts.cache);
     return {
-      conversations: new ConversationService(database, model, options),
+      conversations: new ConversationService(database, model, options, parts.cache),
       memory,
-      summaries: new SummaryService(database, model, options, clock, parts.embeddings, parts.cache, database),
+      summaries: new SummaryService(
+        database,
+        model,
+        options,
+        clock,
+        parts.embeddings,
+        parts.cache,
+        this.db.database,
+      ),
       chat: new ChatOrchestrator(
         database,
         model,
@@ -62,6 +83,7 @@ export class Fixture {
         parts.retriever ?? new NoRetriever(),
         parts.admission,
         parts.requests,
+        parts.tools,
       ),
     };
   }
@@ -87,6 +109,17 @@ export class Fixture {
       }
       return (await store.find(conversation.id))!;
     });
+  }
+
+  /** Lets every claim of a conversation run out, as if its time were up. */
+  async expireClaims(conversationId: string): Promise<void> {
+    await this.db.database.withTenant(this.tenantId, (sql) =>
+      sql.query(
+        `UPDATE messages SET metadata = jsonb_set(metadata, '{turn,until}', '0')
+         WHERE conversation_id = $1 AND metadata #>> '{turn,state}' = 'answering'`,
+        [conversationId],
+      ),
+    );
   }
 
   async messages(conversationId: string) {

@@ -143,7 +143,8 @@ describe('recall', () => {
       question: 'My dog?',
       tokenBudget: 2_000,
     });
-    expect(context).toMatchObject({ degraded: true, recalled: [{ seq: 7 }, { seq: 8 }] });
+    expect(context).toMatchObject({ degraded: true });
+    expect(context.recalled.slice(0, 2)).toMatchObject([{ seq: 7 }, { seq: 8 }]);
   });
 
   it('never reaches into another conversation or tenant', async () => {
@@ -201,6 +202,7 @@ describe('the summary cache', () => {
         entries.set(`${conversationId} ${toSeq}`, summary);
         ttls.push(ttlMs);
       },
+      forget: async () => undefined,
     };
     const { memory } = fixture.assemble({ cache });
     const { id } = await fixture.conversation(60);

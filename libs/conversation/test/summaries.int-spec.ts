@@ -18,8 +18,10 @@ afterAll(async () => {
 
 /** Names the first and last message or summary it was given. */
 function echo(request: ChatRequest): string {
-  const ids = request.context!.map(({ kind, id, text }) => (kind === 'summary' ? text : id));
-  return request.context![0]!.kind === 'summary' ? `(${ids.join('+')})` : `${ids[0]}-${ids.at(-1)}`;
+  // Asked for notes, it has none to give.
+  if (!request.context) return '';
+  const ids = request.context.map(({ kind, id, text }) => (kind === 'summary' ? text : id));
+  return request.context[0]!.kind === 'summary' ? `(${ids.join('+')})` : `${ids[0]}-${ids.at(-1)}`;
 }
 
 function key(conversationId: string) {
@@ -85,7 +87,12 @@ describe('a summary', () => {
     expect(model.requests).toHaveLength(calls);
     await grow(id, 10);
     await summaries.process(key(id));
-    expect(model.requests.slice(calls).map(echo)).toEqual(['M20-M29', '(M1-M19+M20-M29)']);
+    expect(
+      model.requests
+        .slice(calls)
+        .filter(({ task }) => task)
+        .map(echo),
+    ).toEqual(['M20-M29', '(M1-M19+M20-M29)']);
     expect(await rows(id)).toMatchObject([
       { to_seq: 19 },
       { from_seq: 20, to_seq: 29, content: '(M1-M19+M20-M29)' },
@@ -97,7 +104,7 @@ describe('a summary', () => {
     const { summaries } = fixture.assemble({ model, options: { summaries: { batchesPerStep: 1 } } });
     const { id } = await fixture.conversation(65);
     const controller = new AbortController();
-    model.script({ kind: 'text', text: 'first' }, { kind: 'hang' });
+    model.script({ kind: 'text', text: 'first' }, { kind: 'text', text: 'no notes' }, { kind: 'hang' });
     const run = summaries.process({ ...key(id), signal: controller.signal });
     run.catch(() => undefined);
     await model.untilHanging();
@@ -142,9 +149,31 @@ describe('a summary', () => {
       { kind: 'number', text: 'My exam is on 12 May.', seq: 3 },
       { kind: 'decision', text: "Let's start with thermodynamics.", seq: 5 },
       { kind: 'question', text: 'What is the meaning of life?', seq: 7 },
-      { kind: 'name', text: '我叫小明。', seq: 11 },
+      { kind: 'question', text: 'What is entropy?', seq: 9, answered: true },
       { kind: 'decision', text: '我打算先学微积分。', seq: 11 },
+      { kind: 'name', text: '我叫小明。', seq: 11 },
     ]);
+  });
+
+  it('replaces what is contradicted later, and shows the model what holds now', async () => {
+    const model = new ScriptedChatModel(({ task }) => (task === 'summarise' ? 'They talked.' : 'Yes [S1].'));
+    const { summaries, memory } = fixture.assemble({ model });
+    const { id } = await fixture.conversation(25, (seq) =>
+      seq === 1 ? 'My exam is on 3 May.' : seq === 3 ? 'My dog is called Rex.' : 'Right.',
+    );
+    await summaries.process(key(id));
+    await grow(id, 10, (index) => (index === 2 ? 'The exam was moved to 10 May.' : 'Right.'));
+    await summaries.process(key(id));
+    const stored = await fixture.store((store) => store.latestSummary(id, 1_000));
+    expect(stored?.notes).toEqual([
+      { kind: 'number', text: 'My exam is on 3 May.', seq: 1, supersededBy: 28 },
+      { kind: 'name', text: 'My dog is called Rex.', seq: 3 },
+      { kind: 'number', text: 'The exam was moved to 10 May.', seq: 28 },
+    ]);
+    const context = await memory.assemble({ ...key(id), question: 'When?', tokenBudget: 1_000 });
+    expect(context.summary?.text).toBe(
+      'They talked.\nUser: My dog is called Rex.\nUser: The exam was moved to 10 May.',
+    );
   });
 
   it('serves the next answer, facts included', async () => {

@@ -5,7 +5,7 @@ const NAMESPACE = 'conversation-summaries';
 
 /** Summaries in the tenant's part of `@sparkle/cache`. Clearing the tenant clears them, too. */
 export class CacheSummaryCache implements SummaryCache {
-  constructor(private readonly cache: Pick<CacheService, 'get' | 'set'>) {}
+  constructor(private readonly cache: Pick<CacheService, 'get' | 'set' | 'deleteByTag'>) {}
 
   get({ tenantId, conversationId, toSeq }: SummaryCacheKey): Promise<Summary | undefined> {
     return this.cache.get<Summary>({ tenantId, namespace: NAMESPACE }, `${conversationId}:${toSeq}`);
@@ -19,6 +19,11 @@ export class CacheSummaryCache implements SummaryCache {
     await this.cache.set({ tenantId, namespace: NAMESPACE }, `${conversationId}:${toSeq}`, summary, {
       ttlMs,
       jitter: 0,
+      tags: [conversationId],
     });
+  }
+
+  async forget({ tenantId, conversationId }: Omit<SummaryCacheKey, 'toSeq'>): Promise<void> {
+    await this.cache.deleteByTag({ tenantId, namespace: NAMESPACE }, conversationId);
   }
 }

@@ -29,6 +29,35 @@ const retrieval = z.object({
 
 const usage = z.object({ inputTokens: number, outputTokens: number, costUsd: number });
 
+const toolCall = z.object({
+  id: text,
+  name: text,
+  round: number,
+  by: z.enum(['model', 'rule']).catch('model'),
+  arguments: text,
+  outcome: z
+    .enum(['success', 'empty', 'unknown_tool', 'arguments_invalid', 'timeout', 'failed', 'refused'])
+    .catch('failed'),
+  ms: number,
+  tokens: number,
+});
+
+const modelCall = z.object({
+  model: text,
+  ms: number,
+  finishReason: text,
+  inputTokens: number,
+  outputTokens: number,
+  costUsd: number,
+});
+
+const transition = z.object({
+  from: z.enum(TURN_STATES),
+  to: z.enum(TURN_STATES),
+  cause: text,
+  ms: number,
+});
+
 /** Messages stored by `append` hold anything, or nothing: what is missing or odd reads as empty. */
 const schema = z.object({
   replyTo: number,
@@ -37,10 +66,14 @@ const schema = z.object({
   citations: z.array(z.looseObject({ id: z.string() })).catch([]),
   supported: flag,
   paths: z.array(z.looseObject({})).catch([]),
+  tools: z.array(toolCall).catch([]),
   usage: usage.catch(() => usage.parse({})),
+  modelCalls: z.array(modelCall).catch([]),
   model: text,
   finishReason: text,
-  trace: z.array(z.object({ from: z.enum(TURN_STATES), to: z.enum(TURN_STATES), ms: number })).catch([]),
+  fallback: flag,
+  shortened: flag,
+  trace: z.array(transition).catch([]),
 });
 
 /** Reads what was stored beside an answer. */

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { renderSummary } from '../summaries/notes.js';
 import { clipToTokens } from '../text.js';
 import { fitBudget, MESSAGE_OVERHEAD } from './budget.js';
-import { fuseRankings } from './fusion.js';
 import { halfWindow, needsSummary, planMemory } from './strategy.js';
 
 const options = fc
@@ -143,22 +142,6 @@ describe('the budget', () => {
         expect(countTokens(cut)).toBeLessThanOrEqual(max);
         expect(Buffer.from(cut).toString()).toBe(cut);
         if (countTokens(text) <= max && max > 0) expect(cut).toBe(text);
-      }),
-    );
-  });
-});
-
-describe('fusion', () => {
-  it('keeps each message once, prefers what both rankings name, and keeps a single ranking’s order', () => {
-    const ranking = fc.uniqueArray(fc.nat(50), { maxLength: 15 });
-    fc.assert(
-      fc.property(ranking, ranking, (one, other) => {
-        const fused = fuseRankings([one, other], 100);
-        expect([...fused].sort((a, b) => a - b)).toEqual(
-          [...new Set([...one, ...other])].sort((a, b) => a - b),
-        );
-        expect(fuseRankings([one], 100)).toEqual(one);
-        if (one[0] !== undefined && one[0] === other[0]) expect(fused[0]).toBe(one[0]);
       }),
     );
   });

@@ -6,11 +6,13 @@ import { ConversationNotFoundError } from '../errors.js';
 import type { Conversation, MemoryMetadata, Message } from '../model.js';
 import { type Summary, SummaryCache, summaryTtlMs } from '../ports/summary-cache.port.js';
 import { ConversationStore } from '../store/conversation-store.js';
-import { renderSummary } from '../summaries/notes.js';
-import { clip, contentTerms, isQuestion, sentences, spoken } from '../text.js';
+import { currentNotes, renderSummary } from '../summaries/notes.js';
+import { clip, isQuestion, sentences, spoken } from '../text.js';
 import { fitBudget, type Sized, type SummaryText } from './budget.js';
-import { fuseRankings } from './fusion.js';
+import { rankRecall } from './rank-recall.js';
+import { searchWords } from './search-words.js';
 import { type MemoryPlan, type MemoryStrategy, needsSummary, planMemory } from './strategy.js';
+import { namedTimes } from './time-expressions.js';
 
 export interface AssembleRequest {
   readonly tenantId: TenantId;
@@ -21,6 +23,17 @@ export interface AssembleRequest {
   readonly tokenBudget: number;
   /** Only messages before this number are remembered. Default: all. */
   readonly beforeSeq?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface SearchRequest {
+  readonly tenantId: TenantId;
+  readonly conversationId: string;
+  readonly question: string;
+  /** Only messages before this number are searched. */
+  readonly beforeSeq: number;
+  /** Default `memory.recallLimit`. */
+  readonly limit?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -66,8 +79,13 @@ export interface MemoryContext {
   readonly degraded: boolean;
 }
 
-/** Share of the best match's similarity that the others need. */
-const RELATIVE_SIMILARITY = 0.75;
+/** Messages read of each kind, so that a question of common words costs no more in a talk of any length. */
+const MAX_WORDED = 2_000;
+const MAX_NEAR = 64;
+const MAX_TIMED = 500;
+const MAX_QUESTION_WORDS = 32;
+/** Messages on either side of a recalled one that come along where there is room. */
+const SURROUNDING = 1;
 
 /** Decides what of a conversation the model gets to see. */
 @Injectable()
@@ -98,7 +116,7 @@ export class MemoryService {
     const countTokens = (text: string) => this.model.countTokens(text);
     const fitted = fitBudget({
       recent: read.recent.map((message) => this.remember(message)),
-      ...(summary && { summary: summaryText(summary, countTokens) }),
+      ...(summary && { summary: summaryText(summary, summaries.maxNotes, countTokens) }),
       recalled,
       budget: request.tokenBudget,
       summaryShare: memory.summaryShare,
@@ -165,37 +183,62 @@ export class MemoryService {
     return stored;
   }
 
-  /** Old messages by meaning and by words, with the answers to recalled questions. */
-  private async recall(
-    { tenantId, conversationId, question, signal }: AssembleRequest,
-    before: number,
-  ): Promise<{ recalled: readonly RecalledMessage[]; degraded: boolean }> {
-    const { recallLimit, recallMinSimilarity } = this.options.memory;
+  /**
+   * Old messages about a question, best first, by words, by meaning, and by the times it names: what
+   * {@link assemble} recalls, without what it brings along and without a budget.
+   */
+  async search({
+    tenantId,
+    conversationId,
+    question,
+    beforeSeq,
+    limit = this.options.memory.recallLimit,
+    signal,
+  }: SearchRequest): Promise<{
+    readonly found: readonly number[];
+    /** True when words alone served: there was no embedding of the question. */
+    readonly degraded: boolean;
+  }> {
+    const { recallMinSimilarity } = this.options.memory;
     const vector = await this.embedQuestion(tenantId, question, signal);
-    const terms = contentTerms(question);
-    const pool = recallLimit * 4;
-    return this.database.withTenant(tenantId, async (sql) => {
+    const words = searchWords(question, MAX_QUESTION_WORDS);
+    const times = namedTimes(question, this.clock.now());
+    const found = await this.database.withTenant(tenantId, async (sql) => {
       const store = new ConversationStore(sql, tenantId);
-      const near = vector ? await store.nearest(conversationId, before, vector, pool) : [];
-      const worded = terms.length > 0 ? await store.withTerms(conversationId, before, terms, pool) : [];
-      // What is far behind the best is noise, however similar a model finds all texts.
-      const nearEnough = Math.max(recallMinSimilarity, (near[0]?.similarity ?? 0) * RELATIVE_SIMILARITY);
-      const ranked = fuseRankings(
-        [
-          near.filter(({ similarity }) => similarity >= nearEnough).map(({ seq }) => seq),
-          worded.map(({ seq }) => seq),
-        ],
-        recallLimit,
+      const before = beforeSeq;
+      const near = vector ? await store.nearest(conversationId, before, vector, MAX_NEAR) : [];
+      return rankRecall(
+        {
+          total: before - 1,
+          near: near.filter(({ similarity }) => similarity >= recallMinSimilarity),
+          worded: words.length > 0 ? await store.withWords(conversationId, before, words, MAX_WORDED) : [],
+          timed: times.length > 0 ? await store.ofTimes(conversationId, before, times, MAX_TIMED) : [],
+        },
+        limit,
       );
-      const found = ranked.length > 0 ? await store.withAnswers(conversationId, ranked, before) : [];
-      return { recalled: this.byRank(found, ranked), degraded: vector === undefined };
     });
+    return { found, degraded: vector === undefined };
   }
 
-  private byRank(found: readonly Message[], ranked: readonly number[]): readonly RecalledMessage[] {
-    const bySeq = new Map(found.map((message) => [message.seq, message]));
+  private async recall(
+    request: AssembleRequest,
+    before: number,
+  ): Promise<{ recalled: readonly RecalledMessage[]; degraded: boolean }> {
+    const { tenantId, conversationId } = request;
+    const { found, degraded } = await this.search({ ...request, beforeSeq: before });
+    if (found.length === 0) return { recalled: [], degraded };
+    const messages = await this.database.withTenant(tenantId, (sql) =>
+      new ConversationStore(sql, tenantId).surroundings(conversationId, found, SURROUNDING, before),
+    );
+    return { recalled: this.byRank(messages, found), degraded };
+  }
+
+  /** Each found message with its question or answer, then what stands around them. */
+  private byRank(messages: readonly Message[], found: readonly number[]): readonly RecalledMessage[] {
+    const bySeq = new Map(messages.map((message) => [message.seq, message]));
     const recalled = new Map<number, RecalledMessage>();
-    const add = (message: Message) => {
+    const add = (message: Message | undefined) => {
+      if (!message || recalled.has(message.seq)) return;
       const asked = bySeq.get(Number(message.metadata.replyTo));
       const remembered = this.remember(message);
       if (!asked) return void recalled.set(message.seq, remembered);
@@ -203,12 +246,15 @@ export class MemoryService {
       const tokens = remembered.tokens + this.model.countTokens(question);
       recalled.set(message.seq, { ...remembered, tokens, question });
     };
-    for (const seq of ranked) {
-      const message = bySeq.get(seq);
-      if (message && !recalled.has(seq)) add(message);
-      for (const answer of found)
-        if (answer.metadata.replyTo === seq && !recalled.has(answer.seq)) add(answer);
+    for (const seq of found) {
+      add(bySeq.get(seq));
+      for (const answer of messages) if (answer.metadata.replyTo === seq) add(answer);
     }
+    for (const seq of found)
+      for (let away = 1; away <= SURROUNDING; away += 1) {
+        add(bySeq.get(seq + away));
+        add(bySeq.get(seq - away));
+      }
     return [...recalled.values()];
   }
 
@@ -249,7 +295,13 @@ export class MemoryService {
   }
 }
 
-function summaryText({ content, notes }: Summary, countTokens: (text: string) => number): SummaryText {
+function summaryText(
+  { content, notes: kept }: Summary,
+  maxNotes: number,
+  countTokens: (text: string) => number,
+): SummaryText {
+  const shown = new Set(currentNotes(kept, maxNotes));
+  const notes = kept.filter((note) => shown.has(note) || note.supersededBy !== undefined);
   const text = renderSummary(content, notes);
   return {
     text,

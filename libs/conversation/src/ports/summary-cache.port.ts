@@ -27,6 +27,8 @@ export interface SummaryCacheKey {
 export interface SummaryCache {
   get(key: SummaryCacheKey): Promise<Summary | undefined>;
   set(key: SummaryCacheKey, summary: Summary, ttlMs: number): Promise<void>;
+  /** Drops every summary of a conversation that was deleted. */
+  forget(conversation: Omit<SummaryCacheKey, 'toSeq'>): Promise<void>;
 }
 
 /** Injection token of the {@link SummaryCache} port. Optional. */

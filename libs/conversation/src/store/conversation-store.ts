@@ -1,4 +1,7 @@
 import type { SqlClient, TenantId } from '@sparkle/contracts';
+import type { MeaningMatch, TimeMatch, WordMatch } from '../memory/rank-recall.js';
+import { searchWords, wordsLiteral } from '../memory/search-words.js';
+import type { NamedTime } from '../memory/time-expressions.js';
 import type { Conversation, Message, MessageRole } from '../model.js';
 import type { Summary, SummaryMethod } from '../ports/summary-cache.port.js';
 import type { Note } from '../summaries/notes.js';
@@ -82,12 +85,21 @@ function toSummary(row: SummaryRow): Summary {
   };
 }
 
+/** Where a conversation stands in the order of a user's conversations. */
+export interface ConversationPlace {
+  /** ISO 8601 in UTC, with microseconds. */
+  readonly updatedAt: string;
+  readonly id: string;
+}
+
 export interface MessageDraft {
   readonly role: MessageRole;
   readonly content: string;
   readonly idempotencyKey: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tokens: number;
+  /** Default: now. */
+  readonly createdAt?: Date;
 }
 
 /** What is recorded on a user message about the work on its answer. */
@@ -127,6 +139,40 @@ export class ConversationStore {
     return row && toConversation(row);
   }
 
+  /**
+   * A user's conversations, the one spoken in last first, from behind `after` on. Times are given with microseconds,
+   * as the next page's `after` needs them.
+   */
+  async list(
+    userId: string,
+    limit: number,
+    after?: ConversationPlace,
+  ): Promise<readonly { readonly conversation: Conversation; readonly place: ConversationPlace }[]> {
+    const rows = await this.sql.query<ConversationRow & { exact_time: string }>(
+      `SELECT ${CONVERSATION},
+         to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS exact_time
+       FROM conversations
+       WHERE tenant_id = $1 AND user_id = $2 AND (updated_at, id) <
+         (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+       ORDER BY updated_at DESC, id DESC LIMIT $5`,
+      [this.tenantId, userId, after?.updatedAt ?? null, after?.id ?? null, limit],
+    );
+    return rows.map((row) => ({
+      conversation: toConversation(row),
+      place: { updatedAt: row.exact_time, id: row.id },
+    }));
+  }
+
+  /** Deletes a conversation with all that hangs on it. False when there is none of this user. */
+  async delete(id: string, userId: string): Promise<boolean> {
+    if (!isUuid(id)) return false;
+    const rows = await this.sql.query<{ id: string }>(
+      'DELETE FROM conversations WHERE tenant_id = $1 AND id = $2 AND user_id = $3 RETURNING id',
+      [this.tenantId, id, userId],
+    );
+    return rows.length > 0;
+  }
+
   /** Appends to a conversation that the caller has locked. */
   async append(conversation: Conversation, draft: MessageDraft): Promise<Message> {
     const [counted] = await this.sql.query<{ message_count: number }>(
@@ -141,8 +187,10 @@ export class ConversationStore {
     );
     const [row] = await this.sql.query<MessageRow>(
       `INSERT INTO messages
-         (tenant_id, conversation_id, seq, id, role, content, idempotency_key, metadata, token_count, created_at)
-       VALUES ($1, $2, $3, gen_random_uuid(), $4, $5, $6, $7::jsonb, $8, clock_timestamp())
+         (tenant_id, conversation_id, seq, id, role, content, idempotency_key, metadata, token_count, words,
+          created_at)
+       VALUES ($1, $2, $3, gen_random_uuid(), $4, $5, $6, $7::jsonb, $8, $9::tsvector,
+               coalesce($10::timestamptz, clock_timestamp()))
        RETURNING ${MESSAGE}`,
       [
         this.tenantId,
@@ -153,6 +201,8 @@ export class ConversationStore {
         draft.idempotencyKey,
         JSON.stringify(draft.metadata),
         draft.tokens,
+        wordsLiteral(searchWords(draft.content)),
+        draft.createdAt ?? null,
       ],
     );
     return toMessage(row!);
@@ -162,9 +212,18 @@ export class ConversationStore {
   async rewrite(conversationId: string, seq: number, draft: MessageDraft): Promise<Message> {
     const [row] = await this.sql.query<MessageRow>(
       `UPDATE messages
-       SET content = $4, metadata = $5::jsonb, token_count = $6, embedding = NULL, created_at = clock_timestamp()
+       SET content = $4, metadata = $5::jsonb, token_count = $6, words = $7::tsvector, embedding = NULL,
+         created_at = clock_timestamp()
        WHERE tenant_id = $1 AND conversation_id = $2 AND seq = $3 RETURNING ${MESSAGE}`,
-      [this.tenantId, conversationId, seq, draft.content, JSON.stringify(draft.metadata), draft.tokens],
+      [
+        this.tenantId,
+        conversationId,
+        seq,
+        draft.content,
+        JSON.stringify(draft.metadata),
+        draft.tokens,
+        wordsLiteral(searchWords(draft.content)),
+      ],
     );
     return toMessage(row!);
   }
@@ -188,18 +247,22 @@ export class ConversationStore {
     return rows.map(toMessage);
   }
 
-  /** The given messages and the answers to them, oldest first. */
-  async withAnswers(
+  /** The given messages, those up to `around` before and after each, and the answers to them, oldest first. */
+  async surroundings(
     conversationId: string,
     seqs: readonly number[],
+    around: number,
     before: number,
   ): Promise<readonly Message[]> {
+    const wanted = new Set(
+      seqs.flatMap((seq) => Array.from({ length: 2 * around + 1 }, (_, at) => seq - around + at)),
+    );
     const rows = await this.sql.query<MessageRow>(
       `SELECT ${MESSAGE} FROM messages
-       WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $4
-         AND (seq = ANY($3::int[]) OR (role = 'assistant' AND (metadata->>'replyTo')::int = ANY($3::int[])))
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $4 AND role <> 'tool'
+         AND (seq = ANY($3::int[]) OR (role = 'assistant' AND (metadata->>'replyTo')::int = ANY($5::int[])))
        ORDER BY seq`,
-      [this.tenantId, conversationId, seqs, before],
+      [this.tenantId, conversationId, [...wanted], before, seqs],
     );
     return rows.map(toMessage);
   }
@@ -302,25 +365,26 @@ export class ConversationStore {
     return true;
   }
 
-  /** Messages that have no embedding yet, oldest first. */
+  /** Messages that have no embedding yet, or whose words are not known, oldest first. */
   async unembedded(conversationId: string, to: number, limit: number): Promise<readonly Message[]> {
     const rows = await this.sql.query<MessageRow>(
       `SELECT ${MESSAGE} FROM messages
-       WHERE tenant_id = $1 AND conversation_id = $2 AND seq <= $3 AND embedding IS NULL AND role <> 'tool'
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq <= $3 AND (embedding IS NULL OR words IS NULL)
+         AND role <> 'tool'
        ORDER BY seq LIMIT $4`,
       [this.tenantId, conversationId, to, limit],
     );
     return rows.map(toMessage);
   }
 
-  /** Stores embeddings of messages whose text is still the one that was embedded. */
+  /** Stores embeddings and words of messages whose text is still the one that was embedded. */
   async embed(
     conversationId: string,
     embedded: readonly { readonly seq: number; readonly content: string; readonly vector: Float32Array }[],
   ): Promise<void> {
     await this.sql.query(
-      `UPDATE messages SET embedding = given.embedding::vector
-       FROM unnest($3::int[], $4::text[], $5::text[]) AS given (seq, content, embedding)
+      `UPDATE messages SET embedding = given.embedding::vector, words = given.words::tsvector
+       FROM unnest($3::int[], $4::text[], $5::text[], $6::text[]) AS given (seq, content, embedding, words)
        WHERE tenant_id = $1 AND conversation_id = $2
          AND messages.seq = given.seq AND messages.content = given.content`,
       [
@@ -329,6 +393,7 @@ export class ConversationStore {
         embedded.map(({ seq }) => seq),
         embedded.map(({ content }) => content),
         embedded.map(({ vector }) => vectorLiteral(vector)),
+        embedded.map(({ content }) => wordsLiteral(searchWords(content))),
       ],
     );
   }
@@ -342,38 +407,83 @@ export class ConversationStore {
     before: number,
     vector: Float32Array,
     limit: number,
-  ): Promise<readonly { readonly seq: number; readonly similarity: number }[]> {
-    return this.sql.query<{ seq: number; similarity: number }>(
+  ): Promise<readonly MeaningMatch[]> {
+    const rows = await this.sql.query<{ seq: number; created_at: Date; similarity: number }>(
       `WITH old AS MATERIALIZED (
-         SELECT seq, embedding FROM messages
+         SELECT seq, created_at, embedding FROM messages
          WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND embedding IS NOT NULL
        )
-       SELECT seq, 1 - (embedding <=> $4::vector) AS similarity FROM old
+       SELECT seq, created_at, 1 - (embedding <=> $4::vector) AS similarity FROM old
        ORDER BY embedding <=> $4::vector, seq DESC LIMIT $5`,
       [this.tenantId, conversationId, before, vectorLiteral(vector), limit],
     );
+    return rows.map(({ seq, created_at, similarity }) => ({ seq, createdAt: created_at, similarity }));
   }
 
-  /** Old messages with the given words, those with rare words first. `terms` are lower-case. */
-  async withTerms(
+  /** Old messages that hold any of the words of `searchWords`, those with most of them first. */
+  async withWords(
     conversationId: string,
     before: number,
-    terms: readonly string[],
+    words: readonly string[],
     limit: number,
-  ): Promise<readonly { readonly seq: number; readonly score: number }[]> {
-    return this.sql.query<{ seq: number; score: number }>(
-      `WITH old AS MATERIALIZED (
-         SELECT seq, lower(content) AS text FROM messages
-         WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND role <> 'tool'
-       ), hits AS (
-         SELECT old.seq, term FROM old, unnest($4::text[]) AS term WHERE position(term IN old.text) > 0
-       ), weights AS (
-         SELECT term, ln(1 + (SELECT count(*) FROM old)::float8 / count(*)) AS weight FROM hits GROUP BY term
-       )
-       SELECT seq, sum(weight) AS score FROM hits JOIN weights USING (term)
-       GROUP BY seq ORDER BY score DESC, seq DESC LIMIT $5`,
-      [this.tenantId, conversationId, before, terms, limit],
+  ): Promise<readonly WordMatch[]> {
+    const rows = await this.sql.query<{ seq: number; created_at: Date; length: number; hits: number[] }>(
+      `SELECT seq, created_at, length, hits
+       FROM (
+         SELECT seq, created_at, length(words) AS length, ARRAY(
+             SELECT place::int - 1 FROM unnest($5::text[]) WITH ORDINALITY AS asked (word, place)
+             WHERE words @@ asked.word::tsquery
+           ) AS hits
+         FROM messages
+         WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND role <> 'tool' AND words @@ $4::tsquery
+       ) AS found
+       ORDER BY cardinality(hits) DESC, seq DESC LIMIT $6`,
+      [
+        this.tenantId,
+        conversationId,
+        before,
+        wordsLiteral(words, ' | '),
+        words.map((word) => wordsLiteral([word])),
+        limit,
+      ],
     );
+    return rows.map(({ seq, created_at, length, hits }) => ({ seq, createdAt: created_at, length, hits }));
+  }
+
+  /** Old messages of any of the given times, those of a given day first, then the newest. */
+  async ofTimes(
+    conversationId: string,
+    before: number,
+    times: readonly NamedTime[],
+    limit: number,
+  ): Promise<readonly TimeMatch[]> {
+    const ranges = times.filter((time) => time.kind === 'range');
+    const dates = times.filter((time) => time.kind === 'calendar');
+    const rows = await this.sql.query<{ seq: number; created_at: Date; of_day: boolean }>(
+      `SELECT seq, created_at, bool_or(named.of_day) AS of_day
+       FROM messages JOIN (
+         SELECT since, until, NULL::int AS month, NULL::int AS day, until - since <= interval '1 day' AS of_day
+         FROM unnest($4::timestamptz[], $5::timestamptz[]) AS range (since, until)
+         UNION ALL
+         SELECT NULL, NULL, month, day, day > 0 FROM unnest($6::int[], $7::int[]) AS date (month, day)
+       ) AS named
+         ON (created_at >= named.since AND created_at < named.until)
+         OR (extract(month FROM created_at AT TIME ZONE 'UTC') = named.month
+             AND (named.day = 0 OR extract(day FROM created_at AT TIME ZONE 'UTC') = named.day))
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND role <> 'tool'
+       GROUP BY seq, created_at ORDER BY of_day DESC, seq DESC LIMIT $8`,
+      [
+        this.tenantId,
+        conversationId,
+        before,
+        ranges.map(({ from }) => from),
+        ranges.map(({ to }) => to),
+        dates.map(({ month }) => month),
+        dates.map(({ day }) => day ?? 0),
+        limit,
+      ],
+    );
+    return rows.map(({ seq, created_at, of_day }) => ({ seq, createdAt: created_at, day: of_day }));
   }
 }
 

@@ -27,7 +27,12 @@ export interface Prose {
 }
 
 const TOKEN_LIMIT = new Set(['LLM_CONTEXT_TOO_LONG']);
-const RATE_LIMIT = new Set(['LLM_RATE_LIMITED', 'LLM_BUDGET_EXCEEDED', 'RATE_LIMITED', 'BUDGET_EXCEEDED']);
+const RATE_LIMIT = new Set([
+  'LLM_RATE_LIMITED',
+  'LLM_BUDGET_EXCEEDED',
+  'RATE_LIMITED',
+  'TOKEN_BUDGET_EXCEEDED',
+]);
 
 function hasCode(error: unknown, codes: ReadonlySet<string>): boolean {
   return isSparkleError(error) && codes.has(error.code);

@@ -14,7 +14,7 @@ import { halfWindow, needsSummary } from '../memory/strategy.js';
 import type { Conversation, Message } from '../model.js';
 import { type Summary, SummaryCache, type SummaryMethod, summaryTtlMs } from '../ports/summary-cache.port.js';
 import { ConversationStore } from '../store/conversation-store.js';
-import { extractNotes, mergeNotes } from './notes.js';
+import { notesByModel, notesByRules } from './model-notes.js';
 import { Summariser } from './summariser.js';
 
 export interface ProcessRequest {
@@ -156,10 +156,20 @@ export class SummaryService {
       ...(signal && { signal }),
     });
     signal?.throwIfAborted();
+    const noted = {
+      tenantId,
+      previous: previous?.notes ?? [],
+      messages,
+      max: maxNotes,
+      ...(signal && { signal }),
+    };
+    // A model that composes from passages alone picks no facts; one that just failed is not asked again.
+    const asksModel = !this.model.local && (prose.method === 'model' || prose.method === 'model-split');
+    const notes = asksModel ? await notesByModel(this.model, noted) : notesByRules(noted);
     const summary: Summary = {
       toSeq: last.seq,
       content: prose.text,
-      notes: mergeNotes(previous?.notes ?? [], extractNotes(messages), messages, maxNotes),
+      notes,
       method: prose.method,
       tokens: this.model.countTokens(prose.text),
     };

@@ -1,9 +1,15 @@
-import type { ChatChunk, ChatModel, ChatRequest, ChatResult } from '@sparkle/llm';
+import type { ChatChunk, ChatModel, ChatRequest, ChatResult, ToolCall } from '@sparkle/llm';
 
 /** What a {@link ScriptedChatModel} does with one call. */
 export type Script =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'error'; readonly error: unknown; readonly after?: string }
+  | {
+      /** Asks for tools, after `text` if there is one. */
+      readonly kind: 'tools';
+      readonly calls: readonly (Pick<ToolCall, 'name' | 'arguments'> & Partial<ToolCall>)[];
+      readonly text?: string;
+    }
   | {
       /** Writes `before`, then waits until the test calls `release`, or the call is cancelled. */
       readonly kind: 'hang';
@@ -75,7 +81,8 @@ export class ScriptedChatModel implements ChatModel {
         request.signal?.throwIfAborted();
       }
       finished = true;
-      yield { type: 'done', result: this.result(request, written) };
+      const calls = script.kind === 'tools' ? script.calls : [];
+      yield { type: 'done', result: this.result(request, written, calls) };
     } catch (error) {
       finished = !request.signal?.aborted;
       throw error;
@@ -109,13 +116,17 @@ export class ScriptedChatModel implements ChatModel {
     });
   }
 
-  private result(request: ChatRequest, text: string): ChatResult {
+  private result(
+    request: ChatRequest,
+    text: string,
+    calls: (Script & { kind: 'tools' })['calls'],
+  ): ChatResult {
     const inputTokens = request.messages.reduce((sum, { content }) => sum + this.countTokens(content), 0);
     return {
       text,
-      toolCalls: [],
+      toolCalls: calls.map((call, at) => ({ id: `scripted-${this.requests.length}-${at}`, ...call })),
       usage: { inputTokens, outputTokens: this.countTokens(text), costUsd: 0 },
-      finishReason: 'stop',
+      finishReason: calls.length > 0 ? 'tool_calls' : 'stop',
       model: this.id,
     };
   }

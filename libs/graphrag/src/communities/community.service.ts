@@ -81,7 +81,12 @@ const HOPELESS = new Set([
   'LLM_INPUT_INVALID',
 ]);
 /** The tenant has used up what it may take for now. */
-const EXHAUSTED = new Set(['LLM_BUDGET_EXCEEDED', 'LLM_RATE_LIMITED', 'RATE_LIMITED', 'BUDGET_EXCEEDED']);
+const EXHAUSTED = new Set([
+  'LLM_BUDGET_EXCEEDED',
+  'LLM_RATE_LIMITED',
+  'RATE_LIMITED',
+  'TOKEN_BUDGET_EXCEEDED',
+]);
 
 /** Finds what a tenant's documents are about as a whole, and summarises it. */
 @Injectable()

@@ -299,6 +299,39 @@ describe('ingestion', () => {
     expect(JSON.stringify(failed)).not.toContain('secret');
     expect(await rag.ingestion.process({ tenantId, jobId: job.id })).toMatchObject({ state: 'failed' });
   });
+
+  it('can be reopened after it was given up, once or many times, and then ends as if it never had been', async () => {
+    const rag = createTestGraphragOn(test);
+    const tenantId = await newTenant();
+    const upload = { tenantId, userId: 'u', format: 'markdown', content: ENGLISH } as const;
+    const { job, document } = await rag.documents.submit(upload);
+    await rag.ingestion.fail({ tenantId, jobId: job.id, error: new Error('away') });
+    expect(await rag.jobs.reopen(await newTenant(), job.id)).toBe(false);
+    const reopened = await Promise.all(Array.from({ length: 4 }, () => rag.jobs.reopen(tenantId, job.id)));
+    expect(reopened).toEqual([true, true, true, true]);
+    expect(await rag.jobs.get(tenantId, job.id)).toMatchObject({
+      state: 'queued',
+      error: null,
+      finishedAt: null,
+    });
+    expect(await rag.documents.get(tenantId, document.id)).toMatchObject({ state: 'queued', error: null });
+    expect(await rag.ingestion.process({ tenantId, jobId: job.id })).toMatchObject({ state: 'completed' });
+    expect(await rag.jobs.reopen(tenantId, job.id)).toBe(false);
+    expect(await rag.documents.get(tenantId, document.id)).toMatchObject({ state: 'ready' });
+  });
+
+  it('is not reopened once its document was uploaded again', async () => {
+    const rag = createTestGraphragOn(test);
+    const tenantId = await newTenant();
+    const upload = { tenantId, userId: 'u', format: 'markdown', content: ENGLISH } as const;
+    const first = await rag.documents.submit(upload);
+    await rag.ingestion.fail({ tenantId, jobId: first.job.id, error: new Error('away') });
+    const second = await rag.documents.submit(upload);
+    expect(await rag.jobs.reopen(tenantId, first.job.id)).toBe(false);
+    await rag.ingestion.fail({ tenantId, jobId: second.job.id, error: new Error('away') });
+    expect(await rag.jobs.reopen(tenantId, first.job.id)).toBe(false);
+    expect(await rag.jobs.reopen(tenantId, second.job.id)).toBe(true);
+  });
 });
 
 describe('documents', () => {

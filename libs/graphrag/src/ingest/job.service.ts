@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { parseTenantId, SystemDatabase, TenantDatabase, type TenantId } from '@sparkle/contracts';
-import { findJobs, type JobView } from '../adapters/postgres/job.store.js';
+import { findJobs, type JobView, reopenJob } from '../adapters/postgres/job.store.js';
 import { JobNotFoundError } from '../errors.js';
 import type { JobTicket } from '../ports/job-queue.port.js';
 import { isUuid } from './document.service.js';
@@ -21,6 +21,20 @@ export class JobService {
     );
     if (!job) throw new JobNotFoundError();
     return job;
+  }
+
+  /**
+   * Prepares a job that was given up for another run: it and its document are waiting again, after the last step
+   * that was recorded. False when there is nothing left to do: the job is unknown or completed, or its document was
+   * deleted, became ready, or was given a newer job.
+   */
+  async reopen(tenantId: TenantId, jobId: string): Promise<boolean> {
+    if (!isUuid(jobId)) return false;
+    const job = await this.database.withTenant(tenantId, async (sql) => {
+      await reopenJob(sql, tenantId, jobId);
+      return (await findJobs(sql, tenantId, [jobId])).get(jobId);
+    });
+    return job?.state === 'queued' || job?.state === 'running';
   }
 
   /**

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { answerPrompt, ChatModel, type ChatResult, type TokenUsage } from '@sparkle/llm';
+import { answerPrompt, ChatModel, type ChatResult, isLlmError, type TokenUsage } from '@sparkle/llm';
 import { type AnswerRequest, type Citation, checkAnswer, composeAnswer } from '../answer/compose-answer.js';
+import { betterHalf, withinWindow } from '../answer/shorten-context.js';
 import type { ReaderKind } from '../index/graph-reader.port.js';
 import type { GraphPath, QuestionRoute, RetrievalStrategy } from '../model.js';
 import { type Retrieval, RetrievalService, type RetrieveRequest } from './retrieval.service.js';
@@ -36,7 +37,11 @@ export type AnswerChunk =
   | { readonly type: 'delta'; readonly text: string }
   | { readonly type: 'done'; readonly answer: Answer };
 
-/** Answers questions from a tenant's corpus. Nothing is cached here. */
+/**
+ * Answers questions from a tenant's corpus. Nothing is cached here. A context that is too long for the model loses
+ * its last passages; one that the model then finds too long all the same is sent again with half of them, once.
+ * Both make an answer `degraded`.
+ */
 @Injectable()
 export class AnswerService {
   constructor(
@@ -46,14 +51,55 @@ export class AnswerService {
 
   /** Throws what {@link RetrievalService.retrieve} and the chat model throw. */
   async answer(request: AskRequest): Promise<Answer> {
-    const retrieved = await this.retrieval.retrieve(request);
-    const composed = await composeAnswer(toAnswerRequest(request, retrieved), this.model);
-    return toAnswer(retrieved, composed);
+    const retrieved = await this.retrieve(request);
+    try {
+      return await this.compose(request, retrieved);
+    } catch (error) {
+      return this.compose(request, this.shorter(retrieved, error));
+    }
   }
 
   /** Like {@link answer}, as it is written. Leaving the loop cancels the model's call. */
   async *stream(request: AskRequest): AsyncGenerator<AnswerChunk, void, undefined> {
+    const retrieved = await this.retrieve(request);
+    let started = false;
+    try {
+      for await (const chunk of this.write(request, retrieved)) {
+        started = true;
+        yield chunk;
+      }
+    } catch (error) {
+      if (started) throw error;
+      yield* this.write(request, this.shorter(retrieved, error));
+    }
+  }
+
+  private async retrieve(request: AskRequest): Promise<Retrieval> {
     const retrieved = await this.retrieval.retrieve(request);
+    const { question, maxOutputTokens } = request;
+    const context = withinWindow(this.model, retrieved.context, {
+      question,
+      ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    });
+    return context === retrieved.context ? retrieved : { ...retrieved, context, degraded: true };
+  }
+
+  /** What to try once more with after `error`, which is thrown when a shorter context does not help. */
+  private shorter(retrieved: Retrieval, error: unknown): Retrieval {
+    const { context } = retrieved;
+    if (!isLlmError(error) || error.code !== 'LLM_CONTEXT_TOO_LONG' || context.passages.length < 2)
+      throw error;
+    return { ...retrieved, context: betterHalf(this.model, context), degraded: true };
+  }
+
+  private async compose(request: AskRequest, retrieved: Retrieval): Promise<Answer> {
+    return toAnswer(retrieved, await composeAnswer(toAnswerRequest(request, retrieved), this.model));
+  }
+
+  private async *write(
+    request: AskRequest,
+    retrieved: Retrieval,
+  ): AsyncGenerator<AnswerChunk, void, undefined> {
     const asked = toAnswerRequest(request, retrieved);
     if (retrieved.context.passages.length === 0) {
       const composed = await composeAnswer(asked, this.model);

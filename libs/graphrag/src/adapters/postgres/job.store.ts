@@ -124,6 +124,29 @@ export async function reopenFailed(
   return true;
 }
 
+/**
+ * Sets a failed job and its document back to waiting; it goes on after its last step. Does nothing when the
+ * document is not failed any more, or has a newer job.
+ */
+export async function reopenJob(sql: SqlClient, tenantId: TenantId, jobId: string): Promise<void> {
+  await sql.query(
+    `WITH mine AS (
+       SELECT id, subject_id, created_at FROM jobs
+       WHERE tenant_id = $1 AND id = $2 AND kind = 'ingestion' AND state = 'failed' FOR UPDATE),
+     reopened AS (
+       UPDATE documents SET state = 'queued', error = NULL, updated_at = now()
+       FROM mine WHERE documents.tenant_id = $1 AND documents.id = mine.subject_id AND documents.state = 'failed'
+         AND NOT EXISTS (
+           SELECT FROM jobs newer WHERE newer.tenant_id = $1 AND newer.subject_id = mine.subject_id
+             AND newer.created_at > mine.created_at)
+       RETURNING documents.id)
+     UPDATE jobs SET state = 'queued', error = NULL, finished_at = NULL, updated_at = now()
+     FROM mine JOIN reopened ON reopened.id = mine.subject_id
+     WHERE jobs.tenant_id = $1 AND jobs.id = mine.id`,
+    [tenantId, jobId],
+  );
+}
+
 export async function findJobs(
   sql: SqlClient,
   tenantId: TenantId,
