@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { MetricsOptions } from './metrics.options.js';
-import { parseMetricsRoutes } from './metrics.options.js';
+import type { MetricsOptions, MetricsRoutes } from './metrics.options.js';
+import { METRICS_ROUTES, parseMetricsRoutes } from './metrics.options.js';
 import { healthController } from './nest/health.controller.js';
 import { metricsController } from './nest/metrics.controller.js';
 
@@ -32,6 +32,10 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       return {
         ...definition,
         global: extras.isGlobal ?? true,
+        providers: [
+          ...(definition.providers ?? []),
+          { provide: METRICS_ROUTES, useValue: { metricsPath, healthPath } satisfies MetricsRoutes },
+        ],
         controllers: [metricsController(metricsPath, decorators), healthController(healthPath, decorators)],
       };
     })

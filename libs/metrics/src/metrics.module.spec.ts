@@ -24,13 +24,17 @@ import { interval, map, take } from 'rxjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   HealthRegistry,
+  MemoryFleetFigures,
   MetricsModule,
   type MetricsModuleExtras,
   type MetricsOptions,
   MetricsOptionsInvalidError,
+  PerformanceMonitor,
   PrometheusMetrics,
+  RequestRecorder,
   Unmeasured,
 } from './index.js';
+import type { PerformanceBody } from './nest/health.controller.js';
 import { type MetricSample, parseExposition } from './testing/index.js';
 
 class QuotaExceededError extends SparkleError {
@@ -170,7 +174,7 @@ describe('MetricsModule in a Fastify application', () => {
       ['+Inf', 1],
     ]);
     expect(find(samples, 'request_latency_seconds_sum')).toBe(0.3);
-    expect(find(samples, 'request_latency_quantile_seconds', { quantile: '0.95' })).toBeCloseTo(0.3, 2);
+    expect(find(samples, 'request_latency_quantile_seconds', { percentile: '95' })).toBeCloseTo(0.3, 2);
   });
 
   it('counts errors by the code or class of what the handler threw, and by status where it is unknown', async () => {
@@ -230,7 +234,7 @@ describe('MetricsModule in a Fastify application', () => {
 
     expect(find(samples, 'request_stream_seconds_count', { route: '/things/stream', status: '2xx' })).toBe(1);
     expect(find(samples, 'request_latency_seconds_count', { route: '/things/stream' })).toBeUndefined();
-    expect(find(samples, 'request_latency_quantile_seconds', { quantile: '0.5' })).toBe(0);
+    expect(find(samples, 'request_latency_quantile_seconds', { percentile: '50' })).toBe(0);
   });
 
   it('does not count what is marked as unmeasured', async () => {
@@ -278,7 +282,9 @@ describe('MetricsModule in a Fastify application', () => {
     }).compile();
     const metrics = module.get(PrometheusMetrics);
 
-    module.get(Consumer).latency.observe({ method: 'GET', route: '/x', status: '2xx' }, 0.1);
+    module
+      .get(Consumer)
+      .latency.observe({ transport: 'http', method: 'GET', route: '/x', status: '2xx' }, 0.1);
 
     const samples = parseExposition(await metrics.scrape());
     expect(find(samples, 'request_latency_seconds_count', { route: '/x', service: 'shop' })).toBe(1);
@@ -303,10 +309,16 @@ describe('MetricsModule in a Fastify application', () => {
       'process_cpu_seconds_total',
       'process_resident_memory_bytes',
       'process_threads',
+      'process_open_fds',
+      'process_max_fds',
+      'system_memory_used_bytes',
+      'nodejs_array_buffers_bytes',
       'nodejs_heap_size_used_bytes',
       'nodejs_active_resources',
     ])
       expect(find(samples, name), name).toBeGreaterThan(0);
+    for (const name of ['nodejs_heap_space_used_bytes', 'nodejs_heap_space_size_bytes'])
+      expect(find(samples, name, { space: 'old' }), name).toBeGreaterThan(0);
     expect(find(samples, 'system_load_average', { window: '5m' })).toBeGreaterThanOrEqual(0);
     expect(find(samples, 'process_start_time_seconds')).toBeGreaterThan(1.6e9);
   });
@@ -359,6 +371,104 @@ describe('MetricsModule in a Fastify application', () => {
       ],
       figures: { requests: 3, errorRateByType: { QUOTA_EXCEEDED: 1 / 3 } },
     });
+  });
+
+  it('reports on the whole fleet, percentiles of all its requests, and forgets who has left', async () => {
+    const store = new MemoryFleetFigures(new TestClock());
+    const first = await start({ fleet: { store, service: 'shop', instance: 'a' } });
+    await fetch(`${first.url}/things/slow/40`);
+    const other = await Test.createTestingModule({
+      imports: [MetricsModule.forRoot({ fleet: { store, service: 'shop', instance: 'b' } })],
+    }).compile();
+    await other.init();
+    const recorder = other.get(RequestRecorder);
+    recorder.begin({ transport: 'grpc', method: 'Ask', route: 'Agent' })({ statusCode: 503 });
+    await store.publish({
+      ...(await store.read()).find(({ figures }) => figures.instance === 'b')!.figures,
+      ...other.get(PerformanceMonitor).published(),
+    });
+
+    const together = await (await fetch(`${first.url}/health/performance`)).json();
+    await other.close();
+    const alone = (await (await fetch(`${first.url}/health/performance`)).json()) as PerformanceBody;
+
+    expect(together).toMatchObject({
+      scope: 'process',
+      figures: { requests: 1, errorRate: 0 },
+      fleet: {
+        scope: 'fleet',
+        services: [{ service: 'shop', instances: 2, figures: { requests: 2, errorRate: 0.5 } }],
+        instances: [{ instance: 'a', ageMs: 0 }, { instance: 'b' }],
+      },
+    });
+    expect(alone.fleet?.instances).toHaveLength(1);
+  });
+
+  it('counts requests of other doors in the same figures, and each of them once', async () => {
+    const { app, scrape } = await start();
+    const end = app.get(RequestRecorder).begin({ transport: 'ws', method: 'ask', route: '/v1/ws' });
+    expect(find(await scrape(), 'requests_active')).toBe(2);
+    end({ statusCode: 429, errorType: 'RATE_LIMITED', tenantId: 'acme', traceId: 'a'.repeat(32) });
+    end({ statusCode: 200 });
+
+    const samples = await scrape();
+
+    const labels = { transport: 'ws', method: 'ask', route: '/v1/ws', status: '4xx' };
+    expect(find(samples, 'request_latency_seconds_count', labels)).toBe(1);
+    expect(find(samples, 'request_errors_total', { transport: 'ws', type: 'RATE_LIMITED' })).toBe(1);
+    expect(find(samples, 'tenant_requests_total', { tenant: 'acme', status: '4xx' })).toBe(1);
+    expect(find(samples, 'requests_active')).toBe(1);
+  });
+
+  it('counts requests by tenant where the application says whose they are', async () => {
+    const tenantOf = (request: unknown) =>
+      (request as { headers: Record<string, string | undefined> }).headers['x-tenant'];
+    const { url, scrape } = await start({ tenantOf });
+    await fetch(`${url}/things/1`, { headers: { 'x-tenant': 'acme' } });
+    await fetch(`${url}/things/1`);
+    const samples = await scrape();
+    expect(samples.filter(({ name }) => name === 'tenant_requests_total')).toMatchObject([
+      { labels: { tenant: 'acme', status: '2xx' }, value: 1 },
+    ]);
+  });
+
+  it('answers in the format that is asked for', async () => {
+    const { url } = await start();
+    const typeFor = async (accept: string) => {
+      const response = await fetch(`${url}/metrics`, { headers: { accept } });
+      expect((await response.text()).endsWith('# EOF\n')).toBe(
+        response.headers.get('content-type')?.startsWith('application/openmetrics-text') ?? false,
+      );
+      return response.headers.get('content-type')?.split(';')[0];
+    };
+    const prometheus =
+      'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,' +
+      'text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
+    expect(await typeFor(prometheus)).toBe('application/openmetrics-text');
+    expect(await typeFor('*/*')).toBe('text/plain');
+    expect(await typeFor('text/plain;q=0.9,application/openmetrics-text;q=0.5')).toBe('text/plain');
+    expect(await typeFor('application/openmetrics-text;version=2.0.0')).toBe('text/plain');
+    expect(await typeFor('application/openmetrics-text;q=0')).toBe('text/plain');
+  });
+
+  it('shows the recorded trace of a request as an exemplar', async () => {
+    const { app, url } = await start();
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const end = app.get(RequestRecorder).begin({ transport: 'grpc', method: 'Ask', route: 'Agent' });
+    end({ statusCode: 200, traceId });
+    const accept = 'application/openmetrics-text';
+    const text = await (await fetch(`${url}/metrics`, { headers: { accept } })).text();
+    expect(text).toContain(`# {trace_id="${traceId}"} 0 `);
+  });
+
+  it('says what is running, and how it scores', async () => {
+    const { scrape } = await start({
+      build: { version: '1.2.3', revision: 'abc' },
+      performance: { cpu: 1, memory: 1 },
+    });
+    const samples = await scrape();
+    expect(find(samples, 'build_info', { version: '1.2.3', revision: 'abc', node: process.version })).toBe(1);
+    expect(find(samples, 'performance_score')).toBe(100);
   });
 
   it('puts the application’s own decorators on its controllers', async () => {

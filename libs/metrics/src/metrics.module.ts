@@ -1,9 +1,11 @@
 import type { Server } from 'node:http';
+import { freemem } from 'node:os';
 import {
   type DynamicModule,
   Inject,
   Module,
   type NestModule,
+  type OnApplicationBootstrap,
   type OnApplicationShutdown,
   type OnModuleDestroy,
   type OnModuleInit,
@@ -17,17 +19,28 @@ import { PrometheusMetrics } from './adapters/prometheus/prometheus-metrics.js';
 import { NodeSystemFiles } from './adapters/system/node-system-files.js';
 import { ResourceMonitor } from './adapters/system/resource-monitor.js';
 import { RuntimeMonitor } from './adapters/system/runtime-monitor.js';
+import { FLEET_MONITOR, FleetMonitor } from './core/fleet-monitor.js';
 import { HealthRegistry } from './core/health-registry.js';
 import { HitRatios } from './core/hit-ratios.js';
 import { metricCatalog } from './core/metric-catalog.js';
 import { PerformanceMonitor } from './core/performance-monitor.js';
+import { RequestRecorder } from './core/request-recorder.js';
 import { RequestTracker } from './core/request-tracker.js';
 import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './metrics.module-definition.js';
-import { METRICS_OPTIONS, parseMetricsOptions, type ResolvedMetricsOptions } from './metrics.options.js';
+import {
+  METRICS_OPTIONS,
+  METRICS_ROUTES,
+  type MetricsRoutes,
+  parseMetricsOptions,
+  type ResolvedMetricsOptions,
+} from './metrics.options.js';
 import { reportFigures, reportRequest } from './nest/figure-export.js';
 import { type FastifyLike, HttpInstrumentation } from './nest/http-instrumentation.js';
 import { RequestNoteInterceptor } from './nest/request-note.interceptor.js';
 import { SystemFiles } from './ports/system-files.port.js';
+import { Profiler } from './profiling/profiler.js';
+import { type ExpressLike, HttpTracing, type TraceableFastify } from './tracing/http-tracing.js';
+import { Tracing } from './tracing/tracing.js';
 
 const METRICS_CLOCK = Symbol('METRICS_CLOCK');
 const METRICS_SYSTEM_FILES = Symbol('METRICS_SYSTEM_FILES');
@@ -58,6 +71,7 @@ const providers: Provider[] = [
         maxTenants: options.tenants.max,
         pinnedTenants: options.tenants.pinned,
         maxLabelValues: options.maxLabelValues,
+        maxLabelSets: options.maxLabelSets,
         defaultLabels: options.defaultLabels,
         readTimeoutMs: options.readTimeoutMs,
       }),
@@ -72,14 +86,20 @@ const providers: Provider[] = [
     provide: RequestTracker,
     useFactory: (clock: Clock, options: ResolvedMetricsOptions, metrics: PrometheusMetrics) =>
       new RequestTracker(clock, options.windowMs, options.maxLabelValues, (request) =>
-        reportRequest(metrics, request),
+        reportRequest(metrics, request, clock),
       ),
     inject: [METRICS_CLOCK, METRICS_OPTIONS, PrometheusMetrics],
   },
   {
-    provide: HttpInstrumentation,
-    useFactory: (tracker: RequestTracker) => new HttpInstrumentation(tracker),
+    provide: RequestRecorder,
+    useFactory: (tracker: RequestTracker) => new RequestRecorder(tracker),
     inject: [RequestTracker],
+  },
+  {
+    provide: HttpInstrumentation,
+    useFactory: (tracker: RequestTracker, { tenantOf }: ResolvedMetricsOptions) =>
+      new HttpInstrumentation(tracker, tenantOf),
+    inject: [RequestTracker, METRICS_OPTIONS],
   },
   {
     provide: ResourceMonitor,
@@ -103,10 +123,53 @@ const providers: Provider[] = [
     inject: [RequestTracker, ResourceMonitor, METRICS_OPTIONS],
   },
   {
+    provide: FLEET_MONITOR,
+    useFactory: (
+      clock: Clock,
+      { fleet, performance }: ResolvedMetricsOptions,
+      own: PerformanceMonitor,
+      metrics: PrometheusMetrics,
+    ): FleetMonitor | undefined =>
+      fleet &&
+      new FleetMonitor(
+        clock,
+        fleet.store,
+        fleet,
+        () => own.published(),
+        performance,
+        (operation) => metrics.add('fleetFailures', { operation }),
+      ),
+    inject: [METRICS_CLOCK, METRICS_OPTIONS, PerformanceMonitor, PrometheusMetrics],
+  },
+  {
     provide: HealthRegistry,
     useFactory: (clock: Clock, options: ResolvedMetricsOptions) =>
       new HealthRegistry(clock, options.readiness.timeoutMs),
     inject: [METRICS_CLOCK, METRICS_OPTIONS],
+  },
+  {
+    provide: Profiler,
+    useFactory: (clock: Clock, resources: ResourceMonitor) =>
+      new Profiler(clock, () => {
+        const figures = resources.current();
+        return figures ? (1 - figures.memory) * figures.memoryLimitBytes : freemem();
+      }),
+    inject: [METRICS_CLOCK, ResourceMonitor],
+  },
+  {
+    provide: Tracing,
+    useFactory: (clock: Clock, { tracing }: ResolvedMetricsOptions, metrics: PrometheusMetrics) =>
+      new Tracing(clock, tracing, {
+        exported: (spans) => metrics.add('traceSpans', {}, spans),
+        dropped: (reason, spans) => metrics.add('traceSpansDropped', { reason }, spans),
+      }),
+    inject: [METRICS_CLOCK, METRICS_OPTIONS, PrometheusMetrics],
+  },
+  {
+    provide: HttpTracing,
+    useFactory: (routes: MetricsRoutes, { tenantOf }: ResolvedMetricsOptions) =>
+      new HttpTracing(routes, tenantOf),
+    inject: [METRICS_ROUTES, METRICS_OPTIONS],
   },
   { provide: APP_INTERCEPTOR, useClass: RequestNoteInterceptor },
 ];
@@ -122,12 +185,14 @@ const providers: Provider[] = [
     PrometheusMetrics,
     HealthRegistry,
     PerformanceMonitor,
+    Profiler,
+    RequestRecorder,
     ...Object.values(metricCatalog).map(({ name }) => getToken(name)),
   ],
 })
 export class MetricsModule
   extends ConfigurableModuleClass
-  implements NestModule, OnModuleInit, OnModuleDestroy, OnApplicationShutdown
+  implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown
 {
   /** @throws MetricsOptionsInvalidError on a wrong path; wrong options stop the start of the application. */
   static override forRoot(
@@ -147,6 +212,11 @@ export class MetricsModule
     @Inject(ResourceMonitor) private readonly resources: ResourceMonitor,
     @Inject(RuntimeMonitor) private readonly runtime: RuntimeMonitor,
     @Inject(HealthRegistry) private readonly health: HealthRegistry,
+    @Inject(PerformanceMonitor) private readonly performance: PerformanceMonitor,
+    @Inject(FLEET_MONITOR) private readonly fleet: FleetMonitor | undefined,
+    @Inject(METRICS_OPTIONS) private readonly options: ResolvedMetricsOptions,
+    @Inject(Tracing) private readonly tracing: Tracing,
+    @Inject(HttpTracing) private readonly httpTracing: HttpTracing,
   ) {
     super();
   }
@@ -157,22 +227,39 @@ export class MetricsModule
     if (httpAdapter.getType() === 'fastify')
       this.http.attachToFastify(httpAdapter.getInstance() as FastifyLike);
     else this.http.attachToServer(httpAdapter.getHttpServer() as Server);
+    if (!this.tracing.isOn) return;
+    if (httpAdapter.getType() === 'fastify')
+      this.httpTracing.attachToFastify(httpAdapter.getInstance() as TraceableFastify);
+    else
+      this.httpTracing.attachToExpress(
+        httpAdapter.getHttpServer() as Server,
+        httpAdapter.getInstance() as ExpressLike,
+      );
   }
 
   async onModuleInit(): Promise<void> {
+    await this.tracing.start();
     this.unsubscribe = subscribeToEvents(this.metrics, this.hitRatios);
-    reportFigures(this.metrics, this.tracker, this.hitRatios, this.resources);
+    reportFigures(this.metrics, this.tracker, this.hitRatios, this.resources, this.health);
     this.runtime.start();
+    this.metrics.collectGauge('performanceScore', (set) => set({}, this.performance.report().score));
+    this.metrics.set('buildInfo', { ...this.options.build, node: process.version }, 1);
     await this.resources.start();
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.fleet?.start();
   }
 
   onModuleDestroy(): void {
     this.health.drain();
   }
 
-  onApplicationShutdown(): void {
+  async onApplicationShutdown(): Promise<void> {
     this.unsubscribe?.();
     this.runtime.stop();
     this.resources.stop();
+    await this.fleet?.stop();
+    await this.tracing.stop();
   }
 }

@@ -1,5 +1,9 @@
+import { hostname } from 'node:os';
 import { z } from 'zod';
 import { MetricsOptionsInvalidError } from './errors.js';
+import type { TenantOf } from './nest/http-instrumentation.js';
+import type { FleetFigures } from './ports/fleet-figures.port.js';
+import { tracingOptionsSchema } from './tracing/tracing.options.js';
 
 const ratio = z.number().min(0).max(1);
 const labelName = z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/, 'must be a Prometheus label name');
@@ -9,7 +13,7 @@ const metricsOptionsSchema = z.strictObject({
   windowMs: z.number().int().min(1000).max(3_600_000).default(300_000),
   tenants: z
     .strictObject({
-      /** Tenants with series of their own, first come first served; the rest are `other`. Default 50. */
+      /** Tenants with series of their own, those with most traffic; the rest are `other`. Default 50. */
       max: z.number().int().min(0).max(10_000).default(50),
       /** Tenants that have series of their own in any case. */
       pinned: z.array(z.string().min(1).max(63)).max(10_000).default([]),
@@ -17,6 +21,15 @@ const metricsOptionsSchema = z.strictObject({
     .prefault({}),
   /** Distinct values of every label but the tenant; the rest are `other`. Default 200. */
   maxLabelValues: z.number().int().min(10).max(10_000).default(200),
+  /** Label sets of all metrics together; beyond them a metric makes one more, all `other`. Default 20,000. */
+  maxLabelSets: z.number().int().min(1000).max(1_000_000).default(20_000),
+  /**
+   * Finds the tenant in the request object of Fastify or Express, once it has been answered. Default: requests
+   * are not counted by tenant.
+   */
+  tenantOf: z
+    .custom<TenantOf>((value) => typeof value === 'function', 'must be a function')
+    .default(() => () => undefined),
   /** Labels added to every series, e.g. `{ service: 'api' }`. */
   defaultLabels: z.record(labelName, z.string().max(200)).default({}),
   /** How long a scrape waits for a gauge's reader. Default 2 s. */
@@ -33,6 +46,36 @@ const metricsOptionsSchema = z.strictObject({
     .strictObject({
       /** Time each dependency check has. Default 2 s. */
       timeoutMs: z.number().int().positive().max(60_000).default(2000),
+    })
+    .prefault({}),
+  /** OpenTelemetry traces. Default: off. */
+  tracing: tracingOptionsSchema,
+  /** Lets `/health/performance` report on all processes that share a store. Default: on this one alone. */
+  fleet: z
+    .strictObject({
+      /** Where the processes leave their figures, e.g. a `RedisFleetFigures`. */
+      store: z.custom<FleetFigures>(
+        (value) => typeof value === 'object' && value !== null && 'publish' in value && 'read' in value,
+        'must be a FleetFigures store',
+      ),
+      /** Kind of process, e.g. `api`; figures of one service are added up. */
+      service: z.string().min(1).max(100),
+      /** Tells the processes of a service apart. Default: host name and process id. */
+      instance: z
+        .string()
+        .min(1)
+        .max(200)
+        .default(() => `${hostname()}:${process.pid}`),
+      /** Default 5 s; an instance drops out when it has not published for the store's time to live, 15 s. */
+      publishEveryMs: z.number().int().min(100).max(60_000).default(5000),
+    })
+    .optional(),
+  /** What `build_info` says. Default: only the version of Node. */
+  build: z
+    .strictObject({
+      version: z.string().max(100).default('unknown'),
+      /** Commit the build was made from. */
+      revision: z.string().max(100).default('unknown'),
     })
     .prefault({}),
   /** Figures above these cost points, see `/health/performance`. */
@@ -81,6 +124,9 @@ export function parseMetricsOptions(options: unknown): ResolvedMetricsOptions {
 
 /** Paths without a leading slash. */
 export type MetricsRoutes = z.output<typeof metricsRoutesSchema>;
+
+/** Injection token of the {@link MetricsRoutes}. */
+export const METRICS_ROUTES = Symbol('METRICS_ROUTES');
 
 /** @throws MetricsOptionsInvalidError naming every wrong path at once. */
 export function parseMetricsRoutes(routes: unknown): MetricsRoutes {

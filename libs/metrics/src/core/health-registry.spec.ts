@@ -78,6 +78,51 @@ describe('HealthRegistry', () => {
     expect(rounds).toBe(2);
   });
 
+  it('does not call a check again that hangs, until five times its time have passed', async () => {
+    const clock = new TestClock();
+    const registry = new HealthRegistry(clock, 100);
+    const calls: { resolve: () => void }[] = [];
+    registry.register({
+      name: 'db',
+      check: () => new Promise<void>((resolve) => calls.push({ resolve })),
+    });
+    const round = async () => {
+      const report = registry.check();
+      await clock.advance(100);
+      return (await report).status;
+    };
+
+    for (let n = 0; n < 5; n++) expect(await round()).toBe('not_ready');
+    expect(calls).toHaveLength(1);
+    expect(await round()).toBe('not_ready');
+    expect(calls).toHaveLength(2);
+    const recovering = registry.check();
+    calls[1]!.resolve();
+    expect((await recovering).status).toBe('ready');
+    void registry.check();
+    await Promise.resolve();
+    expect(calls).toHaveLength(3);
+  });
+
+  it('tells what the newest finished check found without waiting, and asks again', async () => {
+    const registry = new HealthRegistry(new TestClock(), 100);
+    let up = true;
+    registry.register({
+      name: 'db',
+      check: async () => {
+        if (!up) throw new Error('gone');
+      },
+    });
+    expect(registry.observed()).toEqual([]);
+    await registry.check();
+    up = false;
+    expect(registry.observed()).toMatchObject([{ name: 'db', status: 'up' }]);
+    await registry.check();
+    expect(registry.observed()).toMatchObject([{ name: 'db', status: 'down' }]);
+    registry.drain();
+    expect(registry.observed()).toEqual([]);
+  });
+
   it('is draining, without asking dependencies, once the application shuts down', async () => {
     const registry = new HealthRegistry(new TestClock(), 100);
     registry.drain();

@@ -18,11 +18,25 @@ export interface ReadinessReport {
   readonly dependencies: readonly DependencyHealth[];
 }
 
+type Outcome = Pick<DependencyHealth, 'status' | 'code'>;
+
+/** One call of an indicator, which may outlast its time. */
+interface Call {
+  readonly startedAt: number;
+  readonly timeout: AbortController;
+  readonly outcome: Promise<Outcome>;
+}
+
+/** A check that never settles is called again after this many times its time-out. */
+const ROUNDS_PER_CALL = 5;
+
 /** Holds the dependency checks behind `/health/ready`. */
 export class HealthRegistry {
   private readonly indicators = new Map<string, HealthIndicator>();
   private inFlight: Promise<ReadinessReport> | undefined;
   private draining = false;
+  private readonly calls = new Map<HealthIndicator, Call>();
+  private newest: readonly DependencyHealth[] = [];
 
   constructor(
     private readonly clock: Clock,
@@ -40,6 +54,7 @@ export class HealthRegistry {
     this.indicators.set(name, indicator);
     return () => {
       if (this.indicators.get(name) === indicator) this.indicators.delete(name);
+      this.calls.delete(indicator);
     };
   }
 
@@ -57,35 +72,65 @@ export class HealthRegistry {
     return this.inFlight;
   }
 
+  /**
+   * What the newest finished check found, without waiting for any; starts the next one. Empty before the first
+   * has finished and during shutdown.
+   */
+  observed(): readonly DependencyHealth[] {
+    if (this.draining) return [];
+    void this.check();
+    return this.newest;
+  }
+
   private async checkAll(): Promise<ReadinessReport> {
     const dependencies = await Promise.all(
       [...this.indicators.values()].map((indicator) => this.checkOne(indicator)),
     );
+    this.newest = dependencies;
     const ready = dependencies.every(({ status }) => status === 'up');
     return { status: ready ? 'ready' : 'not_ready', dependencies };
   }
 
   private async checkOne(indicator: HealthIndicator): Promise<DependencyHealth> {
     const startedAt = this.clock.monotonic();
-    const timeout = new AbortController();
-    const outcome = await new Promise<Pick<DependencyHealth, 'status' | 'code'>>((resolve) => {
+    const call = this.callOf(indicator);
+    const outcome = await new Promise<Outcome>((resolve) => {
       const timer = this.clock.schedule(this.timeoutMs, () => {
-        timeout.abort();
+        call.timeout.abort();
         resolve({ status: 'timeout' });
       });
-      Promise.resolve()
-        .then(() => indicator.check(timeout.signal))
-        .then(
-          () => resolve({ status: 'up' }),
-          (error: unknown) =>
-            resolve({ status: 'down', ...(isSparkleError(error) ? { code: error.code } : {}) }),
-        )
-        .finally(() => timer.cancel());
+      void call.outcome.then((settled) => {
+        timer.cancel();
+        resolve(settled);
+      });
     });
     return {
       name: indicator.name,
       ...outcome,
       durationMs: Math.round(this.clock.monotonic() - startedAt),
     };
+  }
+
+  /** A check that hangs is waited for again, not called again: calls would pile up on what is slow already. */
+  private callOf(indicator: HealthIndicator): Call {
+    const startedAt = this.clock.monotonic();
+    const running = this.calls.get(indicator);
+    if (running && startedAt - running.startedAt < ROUNDS_PER_CALL * this.timeoutMs) return running;
+    const timeout = new AbortController();
+    const outcome = Promise.resolve()
+      .then(() => indicator.check(timeout.signal))
+      .then(
+        (): Outcome => ({ status: 'up' }),
+        (error: unknown): Outcome => ({
+          status: 'down',
+          ...(isSparkleError(error) ? { code: error.code } : {}),
+        }),
+      )
+      .finally(() => {
+        if (this.calls.get(indicator) === call) this.calls.delete(indicator);
+      });
+    const call: Call = { startedAt, timeout, outcome };
+    this.calls.set(indicator, call);
+    return call;
   }
 }

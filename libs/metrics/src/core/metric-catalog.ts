@@ -1,3 +1,15 @@
+import type { channels } from '@sparkle/contracts';
+
+/** Where the figures of a metric come from: events of a channel, or what this library observes itself. */
+export type MetricSource =
+  | keyof typeof channels
+  | 'requests'
+  | 'health'
+  | 'system'
+  | 'process'
+  | 'application'
+  | 'metrics';
+
 /** What a metric is called, what it means, and which labels and buckets it has. */
 export interface MetricDefinition {
   readonly name: string;
@@ -5,6 +17,8 @@ export interface MetricDefinition {
   readonly help: string;
   readonly unit: 'seconds' | 'bytes' | 'ratio' | 'per_second' | 'tokens' | 'usd' | 'count';
   readonly labels: readonly string[];
+  /** A channel of `@sparkle/contracts`, or what else the figures come from. */
+  readonly source: MetricSource;
   /** Upper bounds of a histogram's buckets, in `unit`. */
   readonly buckets?: readonly number[];
 }
@@ -18,52 +32,67 @@ export const metricCatalog = {
   requestLatency: {
     name: 'request_latency_seconds',
     type: 'histogram',
-    help: 'Time from the start of an HTTP request to the end of its response, event streams excluded',
+    help: 'Time from the start of a request to the end of its response, streams excluded',
     unit: 'seconds',
-    labels: ['method', 'route', 'status'],
+    source: 'requests',
+    labels: ['transport', 'method', 'route', 'status'],
     buckets: [0.05, 0.1, 0.2, 0.5, 1, 2, 5],
   },
   requestStream: {
     name: 'request_stream_seconds',
     type: 'histogram',
-    help: 'Time that HTTP event streams stayed open',
+    help: 'Time that streamed responses stayed open',
     unit: 'seconds',
-    labels: ['method', 'route', 'status'],
+    source: 'requests',
+    labels: ['transport', 'method', 'route', 'status'],
     buckets: LONG_SECONDS,
   },
   requestErrors: {
     name: 'request_errors_total',
     type: 'counter',
-    help: 'HTTP requests answered with 4xx or 5xx, by error code or class',
+    help: 'Requests answered with 4xx or 5xx, by error code or class',
     unit: 'count',
-    labels: ['type', 'status'],
+    source: 'requests',
+    labels: ['transport', 'type', 'status'],
+  },
+  requestsByTenant: {
+    name: 'tenant_requests_total',
+    type: 'counter',
+    help: 'Requests of tenants that are known, by how they ended',
+    unit: 'count',
+    source: 'requests',
+    labels: ['tenant', 'status'],
   },
   requestErrorRatio: {
     name: 'request_error_ratio',
     type: 'gauge',
-    help: 'Share of HTTP requests answered with 5xx within the sliding window',
+    help: 'Share of requests answered with 5xx within the sliding window',
     unit: 'ratio',
+    source: 'requests',
     labels: [],
   },
   requestRate: {
     name: 'requests_per_second',
     type: 'gauge',
-    help: 'HTTP requests finished per second over the last 10 s and 60 s',
+    help: 'Requests finished per second over the last 10 s and 60 s',
     unit: 'per_second',
+    source: 'requests',
     labels: ['window'],
   },
   requestsActive: {
     name: 'requests_active',
     type: 'gauge',
-    help: 'HTTP requests being answered at this moment',
+    help: 'Requests being answered at this moment',
     unit: 'count',
+    source: 'requests',
     labels: [],
   },
   requestsActiveMax: {
     name: 'requests_active_max',
     type: 'gauge',
-    help: 'Most HTTP requests that were answered at the same time since the process started',
+    help: 'Most requests that were answered at the same time since the process started',
     unit: 'count',
+    source: 'requests',
     labels: [],
   },
   requestLatencyQuantile: {
@@ -71,7 +100,17 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Latency percentiles of this process over the sliding window, within 1 per cent',
     unit: 'seconds',
-    labels: ['quantile'],
+    source: 'requests',
+    labels: ['percentile'],
+  },
+
+  dependencyUp: {
+    name: 'dependency_up',
+    type: 'gauge',
+    help: 'Whether the newest finished check of a dependency found it up (1) or not (0)',
+    unit: 'count',
+    source: 'health',
+    labels: ['dependency'],
   },
 
   cacheEvents: {
@@ -79,6 +118,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Look-ups and changes in cache tiers',
     unit: 'count',
+    source: 'cache',
     labels: ['tenant', 'namespace', 'tier', 'outcome'],
   },
   cacheHitRatio: {
@@ -86,6 +126,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Share of look-ups a cache tier answered (hit, stale or negative) within the sliding window',
     unit: 'ratio',
+    source: 'cache',
     labels: ['tier'],
   },
   cacheOperation: {
@@ -93,6 +134,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of cache operations that report one',
     unit: 'seconds',
+    source: 'cache',
     labels: ['tier', 'outcome'],
     buckets: FAST_SECONDS,
   },
@@ -101,6 +143,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Time to live given to values as they are set, after jitter',
     unit: 'seconds',
+    source: 'cache',
     labels: ['tier'],
     buckets: [1, 5, 15, 30, 60, 120, 300, 600, 3600, 86_400],
   },
@@ -110,6 +153,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Decisions of rate limits, budgets and semaphores',
     unit: 'count',
+    source: 'limit',
     labels: ['tenant', 'limiter', 'kind', 'outcome'],
   },
   limitHits: {
@@ -117,6 +161,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Rejections by the dimension that was exhausted',
     unit: 'count',
+    source: 'limit',
     labels: ['limiter', 'dimension'],
   },
   limitWait: {
@@ -124,6 +169,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Time waited for a permit',
     unit: 'seconds',
+    source: 'limit',
     labels: ['limiter', 'kind'],
     buckets: [0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60],
   },
@@ -133,6 +179,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Connections the pool keeps open',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolCheckedOut: {
@@ -140,6 +187,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Connections in use',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolOverflow: {
@@ -147,6 +195,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Connections open beyond the size of the pool',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolWaiting: {
@@ -154,6 +203,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Callers waiting for a connection',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolTimeouts: {
@@ -161,6 +211,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Callers that got no connection in time',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolHold: {
@@ -168,6 +219,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Time a connection was held before it was given back',
     unit: 'seconds',
+    source: 'database',
     labels: ['pool'],
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60],
   },
@@ -176,6 +228,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Connections held for so long that it was worth a warning',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbPoolSaturations: {
@@ -183,6 +236,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Times that nearly all connections came to be in use',
     unit: 'count',
+    source: 'database',
     labels: ['pool'],
   },
   dbReplicaReads: {
@@ -190,6 +244,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Reads for which a replica was asked, by what became of it',
     unit: 'count',
+    source: 'database',
     labels: ['replica', 'outcome'],
   },
   dbReplicaLag: {
@@ -197,6 +252,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'How far a replica was behind, at most, when it was last asked',
     unit: 'seconds',
+    source: 'database',
     labels: ['replica'],
   },
   dbRepeatedQueries: {
@@ -204,6 +260,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Requests that sent one statement suspiciously often (only where that is looked for)',
     unit: 'count',
+    source: 'database',
     labels: [],
   },
   dbQuery: {
@@ -211,6 +268,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of database statements',
     unit: 'seconds',
+    source: 'database',
     labels: ['outcome'],
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
   },
@@ -219,6 +277,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Database statements by tenant',
     unit: 'count',
+    source: 'database',
     labels: ['tenant', 'outcome'],
   },
   dbTransaction: {
@@ -226,6 +285,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of database transactions by how they ended',
     unit: 'seconds',
+    source: 'database',
     labels: ['outcome'],
     buckets: CALL_SECONDS,
   },
@@ -235,6 +295,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Calls of chat and embedding models',
     unit: 'count',
+    source: 'model',
     labels: ['tenant', 'model', 'operation', 'outcome'],
   },
   modelCall: {
@@ -242,6 +303,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of model calls',
     unit: 'seconds',
+    source: 'model',
     labels: ['model', 'operation', 'outcome'],
     buckets: CALL_SECONDS,
   },
@@ -250,6 +312,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Tokens sent to and received from models',
     unit: 'tokens',
+    source: 'model',
     labels: ['tenant', 'model', 'direction'],
   },
   modelCost: {
@@ -257,6 +320,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Cost of model calls in US dollars, where the price is known',
     unit: 'usd',
+    source: 'model',
     labels: ['tenant', 'model'],
   },
 
@@ -265,6 +329,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Retrievals for questions',
     unit: 'count',
+    source: 'retrieval',
     labels: ['tenant', 'strategy'],
   },
   retrieval: {
@@ -272,6 +337,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of retrievals',
     unit: 'seconds',
+    source: 'retrieval',
     labels: ['strategy'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.12, 0.25, 0.5, 1, 2.5],
   },
@@ -280,6 +346,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Passages per retrieval',
     unit: 'count',
+    source: 'retrieval',
     labels: ['strategy'],
     buckets: [0, 1, 2, 5, 10, 20, 50],
   },
@@ -288,6 +355,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Graph paths per retrieval',
     unit: 'count',
+    source: 'retrieval',
     labels: ['strategy'],
     buckets: [0, 1, 2, 5, 10, 20],
   },
@@ -296,6 +364,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Tokens of the context per retrieval',
     unit: 'tokens',
+    source: 'retrieval',
     labels: ['strategy'],
     buckets: [100, 250, 500, 750, 1000, 2000, 4000, 8000],
   },
@@ -305,6 +374,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Finished steps of document ingestion',
     unit: 'count',
+    source: 'ingestion',
     labels: ['tenant', 'step', 'outcome'],
   },
   ingestionStep: {
@@ -312,6 +382,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of ingestion steps',
     unit: 'seconds',
+    source: 'ingestion',
     labels: ['step', 'outcome'],
     buckets: LONG_SECONDS,
   },
@@ -321,6 +392,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Conversation turns served and summaries made',
     unit: 'count',
+    source: 'conversation',
     labels: ['tenant', 'kind', 'strategy', 'outcome'],
   },
   conversation: {
@@ -328,8 +400,35 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of conversation turns and summaries',
     unit: 'seconds',
+    source: 'conversation',
     labels: ['kind', 'outcome'],
     buckets: CALL_SECONDS,
+  },
+
+  toolCalls: {
+    name: 'tool_calls_total',
+    type: 'counter',
+    help: 'Tool calls made while answering, by who called and what became of them',
+    unit: 'count',
+    source: 'tool',
+    labels: ['tenant', 'tool', 'by', 'outcome'],
+  },
+  toolCall: {
+    name: 'tool_call_seconds',
+    type: 'histogram',
+    help: 'Duration of tool calls',
+    unit: 'seconds',
+    source: 'tool',
+    labels: ['tool', 'outcome'],
+    buckets: CALL_SECONDS,
+  },
+  toolTokens: {
+    name: 'tool_result_tokens_total',
+    type: 'counter',
+    help: 'Tokens of what tools told models',
+    unit: 'tokens',
+    source: 'tool',
+    labels: ['tenant', 'tool'],
   },
 
   jobAttempts: {
@@ -337,6 +436,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Attempts of queued jobs',
     unit: 'count',
+    source: 'job',
     labels: ['tenant', 'queue', 'outcome'],
   },
   job: {
@@ -344,6 +444,7 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of job attempts',
     unit: 'seconds',
+    source: 'job',
     labels: ['queue', 'outcome'],
     buckets: LONG_SECONDS,
   },
@@ -352,15 +453,42 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Time from enqueueing a job to the start of an attempt',
     unit: 'seconds',
+    source: 'job',
     labels: ['queue'],
     buckets: LONG_SECONDS,
+  },
+  scheduledJobLastSuccess: {
+    name: 'scheduled_job_last_success_timestamp_seconds',
+    type: 'gauge',
+    help: 'When this process last completed a repeated job, since the Unix epoch; the newest of all processes counts',
+    unit: 'seconds',
+    source: 'job',
+    labels: ['schedule'],
   },
   queueDepth: {
     name: 'queue_depth',
     type: 'gauge',
     help: 'Jobs in a queue by state, read from the sources the application registers',
     unit: 'count',
+    source: 'application',
     labels: ['queue', 'state'],
+  },
+
+  performanceScore: {
+    name: 'performance_score',
+    type: 'gauge',
+    help: 'Performance score of this process, from 100 down to 30',
+    unit: 'count',
+    source: 'health',
+    labels: [],
+  },
+  fleetFailures: {
+    name: 'fleet_store_failures_total',
+    type: 'counter',
+    help: 'Times that the figures of the fleet could not be published or read in time',
+    unit: 'count',
+    source: 'health',
+    labels: ['operation'],
   },
 
   cpuUsage: {
@@ -368,6 +496,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'CPU time used as a share of what the container, or else the host, may use',
     unit: 'ratio',
+    source: 'system',
     labels: [],
   },
   cpuLimit: {
@@ -375,6 +504,15 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'CPU cores the container, or else the host, may use',
     unit: 'count',
+    source: 'system',
+    labels: [],
+  },
+  cpuThrottled: {
+    name: 'system_cpu_throttled_seconds_total',
+    type: 'counter',
+    help: 'Time that the tasks of the control group whose CPU limit applies were held back by it',
+    unit: 'seconds',
+    source: 'system',
     labels: [],
   },
   memoryUsage: {
@@ -382,6 +520,15 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Memory used as a share of what the container, or else the host, may use',
     unit: 'ratio',
+    source: 'system',
+    labels: [],
+  },
+  memoryUsed: {
+    name: 'system_memory_used_bytes',
+    type: 'gauge',
+    help: 'Memory used of what the container, or else the host, may use, without droppable page cache',
+    unit: 'bytes',
+    source: 'system',
     labels: [],
   },
   memoryLimit: {
@@ -389,6 +536,23 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Memory the container, or else the host, may use',
     unit: 'bytes',
+    source: 'system',
+    labels: [],
+  },
+  memoryHigh: {
+    name: 'system_memory_high_bytes',
+    type: 'gauge',
+    help: 'Memory above which the kernel slows the container down (cgroup v2 memory.high), where that is set',
+    unit: 'bytes',
+    source: 'system',
+    labels: [],
+  },
+  oomKills: {
+    name: 'system_oom_kills_total',
+    type: 'counter',
+    help: 'Processes of the container that the kernel killed for lack of memory since this process started',
+    unit: 'count',
+    source: 'system',
     labels: [],
   },
   loadAverage: {
@@ -396,6 +560,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Load average of the host over 1, 5 and 15 minutes',
     unit: 'count',
+    source: 'system',
     labels: ['window'],
   },
   diskUsage: {
@@ -403,6 +568,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Used share of the file system that holds a path',
     unit: 'ratio',
+    source: 'system',
     labels: ['path'],
   },
   diskFree: {
@@ -410,6 +576,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Bytes an unprivileged process can still write to the file system that holds a path',
     unit: 'bytes',
+    source: 'system',
     labels: ['path'],
   },
 
@@ -418,6 +585,7 @@ export const metricCatalog = {
     type: 'counter',
     help: 'User and system CPU time of this process',
     unit: 'seconds',
+    source: 'process',
     labels: [],
   },
   processStart: {
@@ -425,6 +593,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Start time of this process since the Unix epoch',
     unit: 'seconds',
+    source: 'process',
     labels: [],
   },
   processMemory: {
@@ -432,6 +601,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Resident memory of this process',
     unit: 'bytes',
+    source: 'process',
     labels: [],
   },
   processThreads: {
@@ -439,6 +609,23 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Operating system threads of this process (Linux only)',
     unit: 'count',
+    source: 'process',
+    labels: [],
+  },
+  processOpenFds: {
+    name: 'process_open_fds',
+    type: 'gauge',
+    help: 'Open file descriptors of this process (Linux only)',
+    unit: 'count',
+    source: 'process',
+    labels: [],
+  },
+  processMaxFds: {
+    name: 'process_max_fds',
+    type: 'gauge',
+    help: 'File descriptors this process may open at most (Linux only)',
+    unit: 'count',
+    source: 'process',
     labels: [],
   },
   heapTotal: {
@@ -446,6 +633,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Size of the V8 heap',
     unit: 'bytes',
+    source: 'process',
     labels: [],
   },
   heapUsed: {
@@ -453,6 +641,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Used part of the V8 heap',
     unit: 'bytes',
+    source: 'process',
     labels: [],
   },
   heapLimit: {
@@ -460,13 +649,39 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Size at which V8 gives up',
     unit: 'bytes',
+    source: 'process',
     labels: [],
+  },
+  heapSpaceSize: {
+    name: 'nodejs_heap_space_size_bytes',
+    type: 'gauge',
+    help: 'Size of a space of the V8 heap',
+    unit: 'bytes',
+    source: 'process',
+    labels: ['space'],
+  },
+  heapSpaceUsed: {
+    name: 'nodejs_heap_space_used_bytes',
+    type: 'gauge',
+    help: 'Used part of a space of the V8 heap',
+    unit: 'bytes',
+    source: 'process',
+    labels: ['space'],
   },
   externalMemory: {
     name: 'nodejs_external_memory_bytes',
     type: 'gauge',
     help: 'Memory of C++ objects bound to JavaScript objects',
     unit: 'bytes',
+    source: 'process',
+    labels: [],
+  },
+  arrayBuffers: {
+    name: 'nodejs_array_buffers_bytes',
+    type: 'gauge',
+    help: 'Memory of ArrayBuffers and Buffers, part of the external memory',
+    unit: 'bytes',
+    source: 'process',
     labels: [],
   },
   activeResources: {
@@ -474,6 +689,7 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Handles and requests that keep the event loop alive, by type',
     unit: 'count',
+    source: 'process',
     labels: ['type'],
   },
   eventLoopDelay: {
@@ -481,13 +697,15 @@ export const metricCatalog = {
     type: 'gauge',
     help: 'Event-loop delay since the previous scrape',
     unit: 'seconds',
-    labels: ['quantile'],
+    source: 'process',
+    labels: ['percentile'],
   },
   eventLoopUtilization: {
     name: 'nodejs_eventloop_utilization_ratio',
     type: 'gauge',
     help: 'Share of time the event loop was busy since the previous scrape',
     unit: 'ratio',
+    source: 'process',
     labels: [],
   },
   gcDuration: {
@@ -495,8 +713,35 @@ export const metricCatalog = {
     type: 'histogram',
     help: 'Duration of garbage collections by kind',
     unit: 'seconds',
+    source: 'process',
     labels: ['kind'],
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
+  },
+
+  buildInfo: {
+    name: 'build_info',
+    type: 'gauge',
+    help: 'Always 1; what is running is in the labels',
+    unit: 'count',
+    source: 'process',
+    labels: ['version', 'revision', 'node'],
+  },
+
+  traceSpans: {
+    name: 'trace_spans_exported_total',
+    type: 'counter',
+    help: 'Spans of traces that the collector has accepted',
+    unit: 'count',
+    source: 'metrics',
+    labels: [],
+  },
+  traceSpansDropped: {
+    name: 'trace_spans_dropped_total',
+    type: 'counter',
+    help: 'Spans of traces that were lost: too many waited, an export failed for good, or the process ended before',
+    unit: 'count',
+    source: 'metrics',
+    labels: ['reason'],
   },
 
   eventsRejected: {
@@ -504,7 +749,40 @@ export const metricCatalog = {
     type: 'counter',
     help: 'Events that could not be counted, for instance because a figure was negative',
     unit: 'count',
+    source: 'metrics',
     labels: ['channel'],
+  },
+  labelSets: {
+    name: 'metrics_label_sets',
+    type: 'gauge',
+    help: 'Label sets held at this moment',
+    unit: 'count',
+    source: 'metrics',
+    labels: [],
+  },
+  labelSetsMax: {
+    name: 'metrics_label_sets_max',
+    type: 'gauge',
+    help: 'Label sets held at most; beyond them only one more per metric is made',
+    unit: 'count',
+    source: 'metrics',
+    labels: [],
+  },
+  folded: {
+    name: 'metrics_folded_total',
+    type: 'counter',
+    help: 'Values counted under other: of a tenant without series of its own, of a label with too many values, or because there are too many label sets',
+    unit: 'count',
+    source: 'metrics',
+    labels: ['metric', 'reason'],
+  },
+  tenantSeriesChanges: {
+    name: 'metrics_tenant_changes_total',
+    type: 'counter',
+    help: 'Times that a tenant lost its own series to one with more traffic',
+    unit: 'count',
+    source: 'metrics',
+    labels: [],
   },
 } as const satisfies Record<string, MetricDefinition>;
 

@@ -24,21 +24,24 @@ export interface Deduction {
   readonly limit: number;
 }
 
-export interface PerformanceReport {
+/** The figures that can cost points. */
+export type ScoredFigures = Pick<PerformanceFigures, 'p95Ms' | 'errorRate' | 'cpu' | 'memory'>;
+
+export interface PerformanceReport<Figures extends ScoredFigures = PerformanceFigures> {
   readonly status: 'healthy' | 'unhealthy';
   /** From 100 down to 30. */
   readonly score: number;
   readonly deductions: readonly Deduction[];
-  readonly figures: PerformanceFigures;
+  readonly figures: Figures;
 }
 
 const POINTS = { p95Ms: 30, errorRate: 20, cpu: 10, memory: 10 } as const;
 
 /** 100 points, less 30 for a slow P95, 20 for errors, 10 for CPU and 10 for memory. */
-export function scorePerformance(
-  figures: PerformanceFigures,
+export function scorePerformance<Figures extends ScoredFigures>(
+  figures: Figures,
   thresholds: PerformanceThresholds,
-): PerformanceReport {
+): PerformanceReport<Figures> {
   const deductions: Deduction[] = [];
   for (const figure of ['p95Ms', 'errorRate', 'cpu', 'memory'] as const) {
     const value = figures[figure];

@@ -6,9 +6,14 @@ import { RollingCounter } from './rolling-counter.js';
 const RATE_WINDOW_MS = 60_000;
 const RATE_SLOT_MS = 100;
 const ERROR_SLOTS = 60;
+const STATUS_CLASSES = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
-/** How an HTTP request ended. */
+/** The door a request came through. */
+export type Transport = 'http' | 'ws' | 'grpc';
+
+/** How a request ended. */
 export interface RequestOutcome {
+  readonly transport: Transport;
   readonly method: string;
   /** Template of the route, e.g. `/v1/jobs/:id`; never the requested URL. */
   readonly route: string;
@@ -18,11 +23,16 @@ export interface RequestOutcome {
   /** The response was an event stream, whose duration says nothing about latency. */
   readonly streamed: boolean;
   /** Code or class of the error behind a 4xx or 5xx, where it is known. */
-  readonly errorType?: string;
+  readonly errorType?: string | undefined;
+  /** Whose request it was, where that is known. */
+  readonly tenantId?: string | undefined;
+  /** The recorded trace it belongs to: 32 hexadecimal digits. */
+  readonly traceId?: string | undefined;
 }
 
 /** A request that ended, as {@link RequestTracker} reports it. */
 export interface FinishedRequest {
+  readonly transport: Transport;
   readonly method: string;
   readonly route: string;
   /** `2xx` … `5xx`, or `aborted`. */
@@ -30,7 +40,9 @@ export interface FinishedRequest {
   readonly durationMs: number;
   readonly streamed: boolean;
   /** Set for 4xx and 5xx. */
-  readonly errorType?: string;
+  readonly errorType: string | undefined;
+  readonly tenantId: string | undefined;
+  readonly traceId: string | undefined;
 }
 
 /** Figures of the requests within the sliding window, and of those in progress. */
@@ -100,13 +112,26 @@ export class RequestTracker {
       statusCode >= 400 ? this.errorTypes.fold(outcome.errorType ?? `status_${statusCode}`) : undefined;
     if (errorType !== undefined) this.errorsOf(errorType).add();
     this.report({
+      transport: outcome.transport,
       method: outcome.method,
       route: outcome.route,
-      status: outcome.aborted ? 'aborted' : `${Math.floor(statusCode / 100)}xx`,
+      status: outcome.aborted ? 'aborted' : (STATUS_CLASSES[Math.floor(statusCode / 100)] ?? 'unknown'),
       durationMs,
       streamed,
-      ...(errorType === undefined ? {} : { errorType }),
+      errorType,
+      tenantId: outcome.tenantId,
+      traceId: outcome.traceId,
     });
+  }
+
+  /** Requests of the window that ended in 5xx. */
+  failures(): number {
+    return this.failed.sum();
+  }
+
+  /** Latencies of the window, as `LatencyHistogram.encode` writes them. */
+  encodedLatency(): string {
+    return this.latency.encode();
   }
 
   figures(): RequestFigures {

@@ -1,9 +1,16 @@
 import { applyDecorators, Controller, Get, Inject, Res, type Type, VERSION_NEUTRAL } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { FLEET_MONITOR, FleetMonitor, type FleetReport } from '../core/fleet-monitor.js';
 import { HealthRegistry, type ReadinessReport } from '../core/health-registry.js';
 import { PerformanceMonitor } from '../core/performance-monitor.js';
 import type { PerformanceReport } from '../core/performance-score.js';
 import { Unmeasured } from './unmeasured.decorator.js';
+
+/** What `GET /<path>/performance` answers: this process and, where it belongs to a fleet, all others too. */
+export interface PerformanceBody extends PerformanceReport {
+  readonly scope: 'process';
+  readonly fleet?: FleetReport;
+}
 
 /** Makes the controller of `GET /<path>/live`, `/ready` and `/performance`; `decorators` are put on its class. */
 export function healthController(path: string, decorators: readonly ClassDecorator[]): Type<object> {
@@ -14,6 +21,7 @@ export function healthController(path: string, decorators: readonly ClassDecorat
     constructor(
       @Inject(HealthRegistry) private readonly health: HealthRegistry,
       @Inject(PerformanceMonitor) private readonly performance: PerformanceMonitor,
+      @Inject(FLEET_MONITOR) private readonly fleet: FleetMonitor | undefined,
       @Inject(HttpAdapterHost) private readonly host: HttpAdapterHost,
     ) {}
 
@@ -32,9 +40,10 @@ export function healthController(path: string, decorators: readonly ClassDecorat
     }
 
     @Get('performance')
-    score(@Res({ passthrough: true }) response: unknown): PerformanceReport {
+    async score(@Res({ passthrough: true }) response: unknown): Promise<PerformanceBody> {
       this.forbidStoring(response);
-      return this.performance.report();
+      const own = { scope: 'process' as const, ...this.performance.report() };
+      return this.fleet ? { ...own, fleet: await this.fleet.report() } : own;
     }
 
     private forbidStoring(response: unknown): void {

@@ -4,7 +4,11 @@ import type { RequestTracker } from '../core/request-tracker.js';
 /** Route of a request that no handler took. */
 export const UNMATCHED_ROUTE = 'unmatched';
 
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+/** Methods that are told apart. */
+export const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Finds a request's tenant in the request object of Fastify or Express; `undefined` for none. */
+export type TenantOf = (request: unknown) => string | undefined;
 
 /** The part of a Fastify request that is read here. */
 export interface FastifyRequestLike {
@@ -32,13 +36,17 @@ export class HttpInstrumentation {
   private readonly errorTypes = new WeakMap<IncomingMessage, string>();
   private readonly ignored = new WeakSet<IncomingMessage>();
 
-  constructor(private readonly tracker: RequestTracker) {}
+  /** @param tenantOf finds whose request it was once it has been answered. */
+  constructor(
+    private readonly tracker: RequestTracker,
+    private readonly tenantOf: TenantOf = () => undefined,
+  ) {}
 
   /** Measures all requests of a Fastify instance. Takes effect if called before the instance is ready. */
   attachToFastify(instance: FastifyLike): void {
     instance.addHook('onRequest', (request, reply, done) => {
       const route = request.is404 ? UNMATCHED_ROUTE : (request.routeOptions?.url ?? UNMATCHED_ROUTE);
-      this.measure(request.raw, reply.raw, () => route);
+      this.measure(request.raw, reply.raw, request, () => route);
       done();
     });
   }
@@ -47,7 +55,7 @@ export class HttpInstrumentation {
   attachToServer(server: Pick<Server, 'prependListener'>): void {
     // Ahead of Express itself, so that parsing the body counts as well.
     server.prependListener('request', (request: ExpressRequestLike, response) => {
-      this.measure(request, response, () => {
+      this.measure(request, response, request, () => {
         const path = request.route?.path;
         return typeof path === 'string' ? `${request.baseUrl ?? ''}${path}` : UNMATCHED_ROUTE;
       });
@@ -64,7 +72,12 @@ export class HttpInstrumentation {
     this.ignored.add(request);
   }
 
-  private measure(request: IncomingMessage, response: ServerResponse, routeOf: () => string): void {
+  private measure(
+    request: IncomingMessage,
+    response: ServerResponse,
+    asked: unknown,
+    routeOf: () => string,
+  ): void {
     const startedAt = this.tracker.start();
     let ended = false;
     const end = () => {
@@ -75,18 +88,20 @@ export class HttpInstrumentation {
         return;
       }
       const method = request.method ?? 'GET';
-      const errorType = this.errorTypes.get(request);
       this.tracker.finish(startedAt, {
+        transport: 'http',
         method: METHODS.has(method) ? method : 'OTHER',
         route: routeOf(),
         statusCode: response.statusCode,
         aborted: !response.writableFinished,
         streamed: isEventStream(request, response),
-        ...(errorType === undefined ? {} : { errorType }),
+        errorType: this.errorTypes.get(request),
+        tenantId: this.tenantOf(asked),
+        traceId: traceOf(response),
       });
     };
-    response.once('finish', end);
-    response.once('close', end);
+    response.on('finish', end);
+    response.on('close', end);
   }
 }
 
@@ -94,4 +109,12 @@ function isEventStream(request: IncomingMessage, response: ServerResponse): bool
   const type = response.getHeader('content-type');
   // Headers handed straight to `writeHead` cannot be read back; then the client's wish decides.
   return String(type ?? request.headers.accept ?? '').includes('text/event-stream');
+}
+
+const SAMPLED_TRACE = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The trace a response says that it belongs to, if that is recorded (W3C Trace Context, level 2). */
+function traceOf(response: ServerResponse): string | undefined {
+  const header = response.getHeader('traceresponse');
+  return typeof header === 'string' && header.endsWith('1') ? SAMPLED_TRACE.exec(header)?.[1] : undefined;
 }

@@ -2,6 +2,9 @@
 export interface SystemFiles {
   /** Content of the file at an absolute path; `undefined` when it cannot be read. */
   read(path: string): Promise<string | undefined>;
+
+  /** How many entries the folder at an absolute path has; `undefined` when it cannot be read. */
+  count(path: string): Promise<number | undefined>;
 }
 
 /** Injection token of the {@link SystemFiles} port. */

@@ -7,4 +7,11 @@ export class FakeSystemFiles implements SystemFiles {
   async read(path: string): Promise<string | undefined> {
     return this.files[path];
   }
+
+  async count(path: string): Promise<number | undefined> {
+    const entries = new Set<string>();
+    for (const file of Object.keys(this.files))
+      if (file.startsWith(`${path}/`)) entries.add(file.slice(path.length + 1).split('/', 1)[0]!);
+    return entries.size === 0 ? undefined : entries.size;
+  }
 }

@@ -8,6 +8,8 @@ import { SERVICES } from '../services/services.token.js';
 /** What an application cannot work without, as `/health/ready` checks it, and how full the queues are. */
 @Injectable()
 export class ServiceHealth implements OnModuleInit {
+  private depths: Partial<Awaited<ReturnType<JobQueues['depths']>>> = {};
+
   constructor(
     @Inject(HealthRegistry) private readonly health: HealthRegistry,
     @Inject(PrometheusMetrics) private readonly metrics: PrometheusMetrics,
@@ -23,10 +25,24 @@ export class ServiceHealth implements OnModuleInit {
     });
     const redis = this.services.redis?.client;
     if (redis) this.health.register({ name: 'redis', check: () => redis.ping() });
-    this.health.register({ name: 'queue', check: () => this.queues.depths() });
-    this.metrics.collectGauge('queueDepth', async (set) => {
-      for (const [queue, depths] of Object.entries(await this.queues.depths()))
+    this.health.register({ name: 'queue', check: (signal) => this.readDepths(signal) });
+    this.metrics.collectGauge('queueDepth', (set) => {
+      for (const [queue, depths] of Object.entries(this.depths))
         for (const [state, count] of Object.entries(depths)) set({ queue, state }, count);
     });
+  }
+
+  /** Scrapes show what the newest check read, so that none waits for a queue that does not answer. */
+  private async readDepths(signal: AbortSignal): Promise<void> {
+    const forget = () => {
+      this.depths = {};
+    };
+    signal.addEventListener('abort', forget, { once: true });
+    try {
+      this.depths = await this.queues.depths();
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 }

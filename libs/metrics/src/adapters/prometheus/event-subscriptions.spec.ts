@@ -11,6 +11,7 @@ const options = {
   maxTenants: 2,
   pinnedTenants: ['vip'],
   maxLabelValues: 10,
+  maxLabelSets: 1000,
   defaultLabels: {},
   readTimeoutMs: 100,
 };
@@ -158,11 +159,12 @@ describe('events of the other libraries', () => {
     expect(find(samples, 'model_call_seconds_sum')).toBeCloseTo(0.6, 9);
   });
 
-  it('of retrieval, ingestion, conversations and jobs become counts and durations', async () => {
+  it('of retrieval, ingestion, conversations, tools and jobs become counts and durations', async () => {
     const base = { tenantId: 'acme', durationMs: 50 };
     channels.retrieval.publish({ ...base, strategy: 'graph', chunks: 4, paths: 2, contextTokens: 600 });
     channels.ingestion.publish({ ...base, documentId: 'd1', step: 'embed', outcome: 'failed' });
     channels.conversation.publish({ ...base, kind: 'turn', strategy: 'window', outcome: 'success' });
+    channels.tool.publish({ ...base, tool: 'progress', by: 'rule', outcome: 'success', tokens: 40 });
     channels.job.publish({ ...base, queue: 'ingestion', outcome: 'completed', ageMs: 2000 });
 
     const samples = await scrape();
@@ -171,9 +173,25 @@ describe('events of the other libraries', () => {
     expect(find(samples, 'retrievals_total', { tenant: 'acme', strategy: 'graph' })).toBe(1);
     expect(find(samples, 'ingestion_steps_total', { step: 'embed', outcome: 'failed' })).toBe(1);
     expect(find(samples, 'conversation_events_total', { kind: 'turn', strategy: 'window' })).toBe(1);
+    expect(find(samples, 'tool_calls_total', { tenant: 'acme', tool: 'progress', by: 'rule' })).toBe(1);
+    expect(find(samples, 'tool_result_tokens_total', { tool: 'progress' })).toBe(40);
     expect(find(samples, 'job_attempts_total', { queue: 'ingestion', outcome: 'completed' })).toBe(1);
     expect(find(samples, 'job_age_seconds_sum', { queue: 'ingestion' })).toBe(2);
     expect(JSON.stringify(samples)).not.toContain('d1');
+  });
+
+  it('of repeated jobs tell when each schedule was last kept, and a failure leaves that as it was', async () => {
+    const job = { tenantId: 'system', queue: 'maintenance', durationMs: 1, ageMs: 0 };
+    const ended = (name: string, endedAt: number) => ({ schedule: { name, endedAt } });
+    channels.job.publish({ ...job, ...ended('partitions', 60_000), outcome: 'completed' });
+    channels.job.publish({ ...job, ...ended('partitions', 90_000), outcome: 'failed' });
+    channels.job.publish({ ...job, ...ended('turns', 70_000), outcome: 'retried' });
+
+    const kept = (await scrape()).filter(
+      ({ name }) => name === 'scheduled_job_last_success_timestamp_seconds',
+    );
+
+    expect(kept).toMatchObject([{ labels: { schedule: 'partitions' }, value: 60 }]);
   });
 
   it('of ever more tenants never make more series than the bound, and lose no count', async () => {

@@ -8,6 +8,7 @@ import {
   type LimitEvent,
   type ModelEvent,
   type RetrievalEvent,
+  type ToolEvent,
 } from '@sparkle/contracts';
 import type { HitRatios } from '../../core/hit-ratios.js';
 import type { PrometheusMetrics } from './prometheus-metrics.js';
@@ -35,6 +36,7 @@ export function subscribeToEvents(metrics: PrometheusMetrics, hitRatios: HitRati
     retrieval: (event) => recordRetrieval(metrics, event),
     ingestion: (event) => recordIngestion(metrics, event),
     conversation: (event) => recordConversation(metrics, event),
+    tool: (event) => recordTool(metrics, event),
     job: (event) => recordJob(metrics, event),
   };
   const names = Object.keys(recorders) as (keyof Recorders)[];
@@ -162,8 +164,17 @@ function recordConversation(metrics: PrometheusMetrics, event: ConversationEvent
   metrics.observe('conversation', { kind, outcome }, durationMs / MS);
 }
 
+function recordTool(metrics: PrometheusMetrics, event: ToolEvent): void {
+  const { tenantId: tenant, tool, by, outcome, durationMs, tokens } = event;
+  metrics.add('toolCalls', { tenant, tool, by, outcome });
+  metrics.observe('toolCall', { tool, outcome }, durationMs / MS);
+  metrics.add('toolTokens', { tenant, tool }, tokens);
+}
+
 function recordJob(metrics: PrometheusMetrics, event: JobEvent): void {
-  const { tenantId: tenant, queue, outcome, durationMs, ageMs } = event;
+  const { tenantId: tenant, queue, outcome, durationMs, ageMs, schedule } = event;
+  if (schedule && outcome === 'completed')
+    metrics.set('scheduledJobLastSuccess', { schedule: schedule.name }, schedule.endedAt / MS);
   metrics.add('jobAttempts', { tenant, queue, outcome });
   metrics.observe('job', { queue, outcome }, durationMs / MS);
   metrics.observe('jobAge', { queue }, ageMs / MS);

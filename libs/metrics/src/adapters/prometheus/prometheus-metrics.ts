@@ -1,6 +1,5 @@
 import type { Clock } from '@sparkle/contracts';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { BoundedLabel } from '../../core/bounded-label.js';
+import { Gauge, Registry } from 'prom-client';
 import {
   type CounterKey,
   type GaugeKey,
@@ -10,6 +9,23 @@ import {
   type MetricKey,
   metricCatalog,
 } from '../../core/metric-catalog.js';
+import {
+  type FoldReason,
+  LabelBounds,
+  type SeriesLabels,
+  SeriesTable,
+  type WithdrawnSeries,
+} from '../../core/series-table.js';
+import { type PlaceChange, TopValues } from '../../core/top-values.js';
+import { CatalogueCounter, type CounterCell } from './catalogue-counter.js';
+import {
+  CatalogueHistogram,
+  type Exemplar,
+  type HistogramCell,
+  newHistogramCell,
+} from './catalogue-histogram.js';
+import { shapeOf } from './metric-shape.js';
+import { openMetricsOf } from './open-metrics.js';
 
 /** Sets one series of a gauge. */
 export type SetGauge<Key extends GaugeKey> = (labels: LabelValues<Key>, value: number) => void;
@@ -19,66 +35,85 @@ export type GaugeReader<Key extends GaugeKey> = (set: SetGauge<Key>) => void | P
 
 /** Bounds and labels of {@link PrometheusMetrics}. */
 export interface PrometheusMetricsOptions {
-  /** Tenants with their own series; the rest are `other`. */
+  /** Tenants with their own series, those with most traffic; the rest are `other`. */
   readonly maxTenants: number;
   readonly pinnedTenants: readonly string[];
   /** Distinct values of every other label; the rest are `other`. */
   readonly maxLabelValues: number;
+  /** Label sets of all metrics together; beyond them a metric makes one more, whose labels are all `other`. */
+  readonly maxLabelSets: number;
   /** Labels added to every series. */
   readonly defaultLabels: Readonly<Record<string, string>>;
   /** How long a scrape waits for one {@link GaugeReader}. */
   readonly readTimeoutMs: number;
 }
 
-interface PendingCount {
-  readonly labels: Record<string, string>;
-  amount: number;
+interface GaugeCell {
+  readonly labels: SeriesLabels;
+}
+
+interface GaugeEntry {
+  readonly gauge: Gauge;
+  readonly series: SeriesTable<GaugeCell>;
 }
 
 /**
  * The metrics of {@link metricCatalog} on a prom-client registry of their own. Counting is cheap enough for hot
- * paths: increments collect in plain cells and reach prom-client when metrics are scraped.
+ * paths. The tenants with series of their own change with their traffic: a tenant that loses its series finds
+ * them again, with the values they had, if it comes back soon, so that no counter ever goes down.
  */
 export class PrometheusMetrics {
   /** Also takes an application's own metrics. Never the process-wide registry. */
   readonly registry = new Registry();
-  private readonly gauges = new Map<MetricKey, Gauge>();
-  private readonly histograms = new Map<MetricKey, Histogram>();
-  private readonly pending = new Map<MetricKey, Map<string, PendingCount>>();
+  private readonly counters = new Map<MetricKey, CatalogueCounter>();
+  private readonly gauges = new Map<MetricKey, GaugeEntry>();
+  private readonly histograms = new Map<MetricKey, CatalogueHistogram>();
+  private readonly tables: SeriesTable<object>[] = [];
   private readonly readers = new Map<MetricKey, GaugeReader<GaugeKey>[]>();
   private readonly counterReaders = new Map<MetricKey, () => void>();
-  private readonly bounds = new Map<string, BoundedLabel>();
+  private readonly folded = new Map<MetricKey, Record<FoldReason, number>>();
+  private readonly tenants: TopValues;
+  private readonly bounds: LabelBounds;
+  // Of what is said about the bounds themselves there is no more than the catalogue has metrics.
+  private readonly boundsOfOwn: LabelBounds;
+  /** By tenant, the longest gone first; at most as many as have series. */
+  private readonly withdrawn = new Map<string, readonly WithdrawnSeries<object>[]>();
 
   constructor(
     private readonly clock: Clock,
     private readonly options: PrometheusMetricsOptions,
   ) {
     this.registry.setDefaultLabels(options.defaultLabels);
-    this.bounds.set('tenant', new BoundedLabel(options.maxTenants, options.pinnedTenants));
+    this.tenants = new TopValues(clock, options.maxTenants, options.pinnedTenants, (change) =>
+      this.exchangeTenants(change),
+    );
+    this.bounds = new LabelBounds(this.tenants, options.maxLabelValues, options.maxLabelSets);
+    this.boundsOfOwn = new LabelBounds(this.tenants, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     for (const key of Object.keys(metricCatalog) as MetricKey[]) this.define(key, metricCatalog[key]);
+    this.collectCounter('folded', () => this.addFolded());
+    this.collectGauge('labelSets', (set) => set({}, this.bounds.sets));
+    this.collectGauge('labelSetsMax', (set) => set({}, this.bounds.maxSets));
   }
 
   /** Adds to a counter. */
   add<Key extends CounterKey>(key: Key, labels: LabelValues<Key>, amount = 1): void {
-    requireAmount(amount);
-    const cells = this.pending.get(key)!;
-    const values = labels as Readonly<Record<string, string>>;
-    let cellKey = '';
-    for (const label of metricCatalog[key].labels) cellKey += `${this.fold(label, values[label]!)}\n`;
-    const cell = cells.get(cellKey);
-    if (cell) cell.amount += amount;
-    else cells.set(cellKey, { labels: this.foldAll(key, values), amount });
+    this.counters.get(key)!.add(labels, amount);
   }
 
   /** Sets a gauge. */
   set<Key extends GaugeKey>(key: Key, labels: LabelValues<Key>, value: number): void {
-    this.gauges.get(key)!.set(this.foldAll(key, labels), value);
+    const { gauge, series } = this.gauges.get(key)!;
+    gauge.set(series.cellOf(labels).labels, value);
   }
 
   /** Adds a value, in the metric's unit, to a histogram. */
-  observe<Key extends HistogramKey>(key: Key, labels: LabelValues<Key>, value: number): void {
-    requireAmount(value);
-    this.histograms.get(key)!.observe(this.foldAll(key, labels), value);
+  observe<Key extends HistogramKey>(
+    key: Key,
+    labels: LabelValues<Key>,
+    value: number,
+    exemplar?: Exemplar,
+  ): void {
+    this.histograms.get(key)!.record(labels, value, exemplar);
   }
 
   /**
@@ -98,49 +133,88 @@ export class PrometheusMetrics {
 
   /** The registry's content in the Prometheus text format. */
   scrape(): Promise<string> {
+    this.tenants.review();
     return this.registry.metrics();
   }
 
+  /** The registry's content in the OpenMetrics text format, exemplars included. */
+  scrapeOpenMetrics(): Promise<string> {
+    this.tenants.review();
+    return openMetricsOf(this.registry, this.options.defaultLabels).metrics();
+  }
+
   private define(key: MetricKey, definition: MetricDefinition): void {
-    const shared = {
-      name: definition.name,
-      help: definition.help,
-      labelNames: [...definition.labels],
-      registers: [this.registry],
-    };
+    const shape = shapeOf(definition, this.registry);
     switch (definition.type) {
       case 'counter': {
-        this.pending.set(key, new Map());
-        const counter: Counter = new Counter({ ...shared, collect: () => this.flush(key, counter) });
+        const series = this.newTable<CounterCell>(key, (labels) => ({ labels, value: 0 }));
+        this.counters.set(key, new CatalogueCounter(shape, series, () => this.counterReaders.get(key)?.()));
+        // Without labels there is one series, and it is there from the start.
+        if (definition.labels.length === 0) series.cellOf({});
         break;
       }
       case 'gauge': {
-        const gauge: Gauge = new Gauge({ ...shared, collect: () => this.read(key, gauge) });
+        const gauge: Gauge = new Gauge({ ...shape, collect: () => this.read(key) });
         // prom-client starts a gauge without labels at 0, which would be a claim nobody made.
         if (definition.labels.length === 0) gauge.remove();
-        this.gauges.set(key, gauge);
+        this.gauges.set(key, { gauge, series: this.newTable<GaugeCell>(key, (labels) => ({ labels })) });
         break;
       }
-      case 'histogram':
-        this.histograms.set(key, new Histogram({ ...shared, buckets: [...(definition.buckets ?? [])] }));
+      case 'histogram': {
+        const bounds = definition.buckets ?? [];
+        const series = this.newTable<HistogramCell>(key, (labels) => newHistogramCell(labels, bounds.length));
+        this.histograms.set(key, new CatalogueHistogram(shape, bounds, series));
+      }
     }
   }
 
-  private flush(key: MetricKey, counter: Counter): void {
-    this.counterReaders.get(key)?.();
-    for (const cell of this.pending.get(key)!.values()) {
-      if (cell.amount > 0) counter.inc(cell.labels, cell.amount);
-      cell.amount = 0;
-    }
+  private newTable<Cell extends object>(
+    key: MetricKey,
+    makeCell: (labels: SeriesLabels) => Cell,
+  ): SeriesTable<Cell> {
+    const { labels, source } = metricCatalog[key];
+    const folded: Record<FoldReason, number> = { tenant: 0, label: 0, label_sets: 0 };
+    this.folded.set(key, folded);
+    const bounds = source === 'metrics' ? this.boundsOfOwn : this.bounds;
+    const table = new SeriesTable(labels, bounds, makeCell, (reason) => {
+      folded[reason] += 1;
+    });
+    this.tables.push(table as unknown as SeriesTable<object>);
+    return table;
   }
 
-  private async read(key: MetricKey, gauge: Gauge): Promise<void> {
+  private addFolded(): void {
+    for (const [key, counts] of this.folded)
+      for (const reason of Object.keys(counts) as FoldReason[])
+        if (counts[reason] > 0) {
+          this.add('folded', { metric: metricCatalog[key].name, reason }, counts[reason]);
+          counts[reason] = 0;
+        }
+  }
+
+  private exchangeTenants({ withdrawn, admitted }: PlaceChange): void {
+    this.withdrawn.set(
+      withdrawn,
+      this.tables.map((table) => table.withdraw(withdrawn)).filter((series) => series !== undefined),
+    );
+    for (const series of this.withdrawn.get(admitted) ?? []) series.restore();
+    this.withdrawn.delete(admitted);
+    for (const longestGone of this.withdrawn.keys()) {
+      if (this.withdrawn.size <= this.options.maxTenants) break;
+      this.withdrawn.delete(longestGone);
+    }
+    this.add('tenantSeriesChanges', {});
+  }
+
+  private async read(key: MetricKey): Promise<void> {
     const readers = this.readers.get(key);
     if (!readers) return;
     const readings = await Promise.all(readers.map((read) => this.readOne(read)));
+    const { gauge, series } = this.gauges.get(key)!;
     gauge.reset();
+    series.clear();
     if (metricCatalog[key].labels.length === 0) gauge.remove();
-    for (const [labels, value] of readings.flat()) gauge.set(this.foldAll(key, labels), value);
+    for (const [labels, value] of readings.flat()) gauge.set(series.cellOf(labels).labels, value);
   }
 
   private async readOne(read: GaugeReader<GaugeKey>): Promise<[Readonly<Record<string, string>>, number][]> {
@@ -158,24 +232,4 @@ export class PrometheusMetrics {
     done.abort();
     return usable ? [...values] : [];
   }
-
-  private foldAll(key: MetricKey, labels: Readonly<Record<string, string>>): Record<string, string> {
-    const folded: Record<string, string> = {};
-    for (const label of metricCatalog[key].labels) folded[label] = this.fold(label, labels[label]!);
-    return folded;
-  }
-
-  private fold(label: string, value: string): string {
-    let bound = this.bounds.get(label);
-    if (!bound) {
-      bound = new BoundedLabel(this.options.maxLabelValues);
-      this.bounds.set(label, bound);
-    }
-    return bound.fold(value);
-  }
-}
-
-function requireAmount(amount: number): void {
-  if (!(amount >= 0 && amount < Number.POSITIVE_INFINITY))
-    throw new RangeError('A metric takes finite amounts of at least 0.');
 }

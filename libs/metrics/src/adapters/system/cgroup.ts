@@ -4,6 +4,8 @@ import type { SystemFiles } from '../../ports/system-files.port.js';
 export interface CgroupCpu {
   readonly cores: number;
   readonly usedSeconds: number;
+  /** How long its tasks were held back by the limit so far. */
+  readonly throttledSeconds: number;
 }
 
 /** Memory limit of a control group and what its processes hold. */
@@ -11,6 +13,14 @@ export interface CgroupMemory {
   readonly limitBytes: number;
   /** Without file pages the kernel can drop at once, as Kubernetes counts the working set. */
   readonly usedBytes: number;
+}
+
+/** What else the kernel does to a control group for its use of memory. */
+export interface CgroupMemoryPressure {
+  /** Lowest `memory.high` of the group and those around it, from which on its tasks are slowed down. */
+  readonly highBytes: number | undefined;
+  /** Processes of the group that were killed for lack of memory so far. */
+  readonly oomKills: number | undefined;
 }
 
 const ROOT = '/sys/fs/cgroup';
@@ -24,16 +34,21 @@ export async function readCgroupCpu(files: SystemFiles): Promise<CgroupCpu | und
   const { v2, v1 } = await readMembership(files);
   for (const folder of ancestors(v2)) {
     const [quota, period] = words(await files.read(`${ROOT}${folder}/cpu.max`));
-    const used = keyed(await files.read(`${ROOT}${folder}/cpu.stat`), 'usage_usec');
+    const stat = await files.read(`${ROOT}${folder}/cpu.stat`);
+    const used = keyed(stat, 'usage_usec');
     const cores = Number(quota) / Number(period);
-    if (cores > 0 && used !== undefined) found.push({ cores, usedSeconds: used / 1e6 });
+    const throttled = keyed(stat, 'throttled_usec') ?? 0;
+    if (cores > 0 && used !== undefined)
+      found.push({ cores, usedSeconds: used / 1e6, throttledSeconds: throttled / 1e6 });
   }
   for (const folder of ancestors(v1.get('cpu'))) {
     const quota = number(await files.read(`${ROOT}/cpu${folder}/cpu.cfs_quota_us`));
     const period = number(await files.read(`${ROOT}/cpu${folder}/cpu.cfs_period_us`));
     const used = number(await files.read(`${ROOT}/cpuacct${folder}/cpuacct.usage`));
     const cores = (quota ?? 0) / (period ?? 0);
-    if (cores > 0 && used !== undefined) found.push({ cores, usedSeconds: used / 1e9 });
+    const throttled = keyed(await files.read(`${ROOT}/cpu${folder}/cpu.stat`), 'throttled_time') ?? 0;
+    if (cores > 0 && used !== undefined)
+      found.push({ cores, usedSeconds: used / 1e9, throttledSeconds: throttled / 1e9 });
   }
   return tightest(found, ({ cores }) => cores);
 }
@@ -62,6 +77,23 @@ export async function readCgroupMemory(
       'total_inactive_file',
     );
   return tightest(found, ({ limitBytes }) => limitBytes);
+}
+
+/** Where the group or its hierarchy does not say, a figure is `undefined`. */
+export async function readMemoryPressure(files: SystemFiles): Promise<CgroupMemoryPressure> {
+  const { v2, v1 } = await readMembership(files);
+  const highs: number[] = [];
+  for (const folder of ancestors(v2)) {
+    const high = number(await files.read(`${ROOT}${folder}/memory.high`));
+    if (high !== undefined) highs.push(high);
+  }
+  const counts = [
+    ...ancestors(v2).map((folder) => `${ROOT}${folder}/memory.events`),
+    ...ancestors(v1.get('memory')).map((folder) => `${ROOT}/memory${folder}/memory.oom_control`),
+  ];
+  let oomKills: number | undefined;
+  for (const path of counts) oomKills ??= keyed(await files.read(path), 'oom_kill');
+  return { highBytes: tightest(highs, (bytes) => bytes), oomKills };
 }
 
 interface Membership {

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
 import { FakeSystemFiles } from '../../testing/fake-system-files.js';
@@ -8,12 +9,17 @@ import { NodeSystemFiles } from './node-system-files.js';
 const path = fileURLToPath(import.meta.url);
 
 describe('NodeSystemFiles', () => {
-  systemFilesContract(() => new NodeSystemFiles(), { path, text: readFileSync(path, 'utf8') });
+  systemFilesContract(() => new NodeSystemFiles(), {
+    path,
+    text: readFileSync(path, 'utf8'),
+    beside: readdirSync(dirname(path)).length,
+  });
 });
 
 describe('FakeSystemFiles', () => {
   systemFilesContract(() => new FakeSystemFiles({ '/proc/stat': 'cpu 1' }), {
     path: '/proc/stat',
     text: 'cpu 1',
+    beside: 1,
   });
 });

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 import type { Clock, ClockTimer } from '@sparkle/contracts';
 import type { SystemFiles } from '../../ports/system-files.port.js';
-import { readCgroupCpu, readCgroupMemory } from './cgroup.js';
+import { readCgroupCpu, readCgroupMemory, readMemoryPressure } from './cgroup.js';
 
 export interface DiskUsage {
   readonly path: string;
@@ -18,17 +18,28 @@ export interface ResourceFigures {
   readonly cpuCores: number;
   /** In `[0, 1]`. */
   readonly memory: number;
+  readonly memoryUsedBytes: number;
   readonly memoryLimitBytes: number;
+  /** Memory from which on the kernel slows the container down; `null` where that is not set. */
+  readonly memoryHighBytes: number | null;
+  /** Processes of the container killed for lack of memory since its start; `null` where the system does not say. */
+  readonly oomKills: number | null;
+  /** Seconds the container's CPU limit has held it back since its start; `null` without a limit. */
+  readonly cpuThrottledSeconds: number | null;
   readonly loadAverage: readonly [number, number, number];
   readonly disks: readonly DiskUsage[];
   /** Threads of this process; `null` where the system does not say. */
   readonly threads: number | null;
+  /** File descriptors of this process, and how many it may have; `null` where the system does not say. */
+  readonly openFds: number | null;
+  readonly maxFds: number | null;
 }
 
 interface CpuReading {
   readonly source: 'cgroup' | 'host';
   readonly cores: number;
   readonly usedSeconds: number;
+  readonly throttledSeconds: number | null;
   readonly atMs: number;
 }
 
@@ -63,11 +74,14 @@ export class ResourceMonitor {
   }
 
   private async sample(): Promise<void> {
-    const [cpu, memory, disks, threads] = await Promise.all([
+    const [cpu, memory, pressure, disks, threads, openFds, maxFds] = await Promise.all([
       this.readCpu(),
       this.readMemory(),
+      readMemoryPressure(this.files),
       Promise.all(this.diskPaths.map(readDisk)),
-      this.readThreads(),
+      this.readNumber('/proc/self/status', /^Threads:\s+(\d+)$/m),
+      this.files.count('/proc/self/fd'),
+      this.readNumber('/proc/self/limits', /^Max open files\s+(\d+)/m),
     ]);
     const usage = this.previousCpu === undefined ? null : cpuBetween(this.previousCpu, cpu);
     this.previousCpu = cpu;
@@ -76,10 +90,16 @@ export class ResourceMonitor {
       cpu: usage ?? this.figures?.cpu ?? null,
       cpuCores: cpu.cores,
       memory: memory.usedBytes / memory.limitBytes,
+      memoryUsedBytes: memory.usedBytes,
       memoryLimitBytes: memory.limitBytes,
+      memoryHighBytes: pressure.highBytes ?? null,
+      oomKills: pressure.oomKills ?? null,
+      cpuThrottledSeconds: cpu.throttledSeconds,
       loadAverage: [load1, load5, load15],
       disks: disks.filter((disk) => disk !== undefined),
       threads,
+      openFds: openFds ?? null,
+      maxFds,
     };
   }
 
@@ -91,7 +111,7 @@ export class ResourceMonitor {
       (sum, { times }) => sum + times.user + times.nice + times.sys + times.irq,
       0,
     );
-    return { source: 'host', cores: cpus().length, usedSeconds: usedMs / 1000, atMs };
+    return { source: 'host', cores: cpus().length, usedSeconds: usedMs / 1000, throttledSeconds: null, atMs };
   }
 
   private async readMemory(): Promise<{ limitBytes: number; usedBytes: number }> {
@@ -103,9 +123,9 @@ export class ResourceMonitor {
     return { limitBytes, usedBytes: Math.max(0, limitBytes - availableBytes) };
   }
 
-  private async readThreads(): Promise<number | null> {
-    const threads = /^Threads:\s+(\d+)$/m.exec((await this.files.read('/proc/self/status')) ?? '')?.[1];
-    return threads === undefined ? null : Number(threads);
+  private async readNumber(path: string, pattern: RegExp): Promise<number | null> {
+    const found = pattern.exec((await this.files.read(path)) ?? '')?.[1];
+    return found === undefined ? null : Number(found);
   }
 }
 

@@ -20,6 +20,7 @@ describe('RuntimeMonitor', () => {
       maxTenants: 1,
       pinnedTenants: [],
       maxLabelValues: 50,
+      maxLabelSets: 1000,
       defaultLabels: {},
       readTimeoutMs: 1000,
     });
@@ -48,7 +49,7 @@ describe('RuntimeMonitor', () => {
     const read = await start();
     const longest = async () => {
       const delays = await read('nodejs_eventloop_delay_seconds');
-      return delays.find(({ labels }) => labels.quantile === '1')?.value;
+      return delays.find(({ labels }) => labels.percentile === '100')?.value;
     };
     // The first tick after a scrape only starts the measurement, so one block may go unseen.
     await expect

@@ -6,10 +6,11 @@ import {
   PerformanceObserver,
   performance,
 } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, type HeapSpaceInfo } from 'node:v8';
 import type { PrometheusMetrics } from '../prometheus/prometheus-metrics.js';
 
-const GC_KINDS = new Map([
+/** Node's kinds of garbage collection, by its constants. */
+export const GC_KINDS = new Map([
   [constants.NODE_PERFORMANCE_GC_MAJOR, 'major'],
   [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
   [constants.NODE_PERFORMANCE_GC_INCREMENTAL, 'incremental'],
@@ -49,6 +50,13 @@ export class RuntimeMonitor {
     metrics.collectGauge('heapTotal', (set) => set({}, getHeapStatistics().total_heap_size));
     metrics.collectGauge('heapUsed', (set) => set({}, getHeapStatistics().used_heap_size));
     metrics.collectGauge('heapLimit', (set) => set({}, getHeapStatistics().heap_size_limit));
+    metrics.collectGauge('arrayBuffers', (set) => set({}, process.memoryUsage().arrayBuffers));
+    metrics.collectGauge('heapSpaceSize', (set) => {
+      for (const space of getHeapSpaceStatistics()) set({ space: nameOf(space) }, space.space_size);
+    });
+    metrics.collectGauge('heapSpaceUsed', (set) => {
+      for (const space of getHeapSpaceStatistics()) set({ space: nameOf(space) }, space.space_used_size);
+    });
     metrics.collectGauge('activeResources', (set) => {
       const counts = new Map<string, number>();
       for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
@@ -57,9 +65,9 @@ export class RuntimeMonitor {
     metrics.collectGauge('eventLoopDelay', (set) => {
       if (this.delay.count === 0) return;
       const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - TICK_MS / 1000);
-      set({ quantile: '0.5' }, seconds(this.delay.percentile(50)));
-      set({ quantile: '0.99' }, seconds(this.delay.percentile(99)));
-      set({ quantile: '1' }, seconds(this.delay.max));
+      set({ percentile: '50' }, seconds(this.delay.percentile(50)));
+      set({ percentile: '99' }, seconds(this.delay.percentile(99)));
+      set({ percentile: '100' }, seconds(this.delay.max));
       this.delay.reset();
     });
     metrics.collectGauge('eventLoopUtilization', (set) => {
@@ -81,4 +89,9 @@ export class RuntimeMonitor {
     this.metrics.add('processCpu', {}, Math.max(0, seconds - this.cpuSeconds));
     this.cpuSeconds = seconds;
   }
+}
+
+/** `old` for V8's `old_space`. */
+function nameOf({ space_name }: HeapSpaceInfo): string {
+  return space_name.replace(/_space$/, '');
 }
