@@ -7,6 +7,7 @@ import { WarmupProcessor } from './processors/warmup.processor.js';
 import { JOB_PROCESSORS, type JobProcessor } from './runner/job-processor.js';
 import { JobRunner } from './runner/job-runner.js';
 import { Upkeep } from './runner/upkeep.js';
+import { PlannerStatistics } from './upkeep/planner-statistics.js';
 
 /** What works on the queues; an application that runs them in its own way provides these itself. */
 export const PROCESSORS = [
@@ -27,6 +28,7 @@ export const PROCESSORS = [
       inject: PROCESSORS,
     },
     JobRunner,
+    PlannerStatistics,
     Upkeep,
   ],
 })

@@ -11,6 +11,6 @@ queues
       process.stdout.write(`running ${payloadOf('ingestion', job).jobId}\n`);
       return new Promise(() => {});
     },
-    1,
+    { concurrency: 1 },
   )
   .on('error', (error) => process.stderr.write(`${error.message}\n`));

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { JobAttempt, JobProcessor } from '../src/runner/job-processor.js';
 import { JobRunner } from '../src/runner/job-runner.js';
 import { createQueueStore, openBackend, type QueueStore } from './queue-store.js';
+import { atOnce } from './worker-loads.js';
 
 type Payload = JobPayload<'ingestion'>;
 
@@ -33,7 +34,7 @@ class Process {
     this.runner = new JobRunner(
       [processor as JobProcessor],
       this.queues,
-      { workerConcurrency: 2 },
+      { queues: atOnce(2) },
       new SystemClock(),
     );
     this.runner.onApplicationBootstrap();
@@ -186,7 +187,7 @@ describe.each(['redis', 'postgres'] as const)('JobRunner on %s', (kind) => {
         }),
     );
     const queues = new JobQueues(openBackend(store!), FAST);
-    const config = { workerConcurrency: 1 };
+    const config = { queues: atOnce(1) };
     const runner = new JobRunner([untilShutdown as JobProcessor], queues, config, new SystemClock());
     runner.onApplicationBootstrap();
     const running = newPayload();
@@ -205,7 +206,10 @@ describe.each(['redis', 'postgres'] as const)('JobRunner on %s', (kind) => {
     await backend.close();
   });
 
-  it('takes over the job of a process that died, and gives it up when processes keep dying of it', async () => {
+  // Two processes start from the sources, one after the other.
+  it('takes over the job of a process that died, and gives it up when processes keep dying of it', {
+    timeout: 90_000,
+  }, async () => {
     const producer = new JobQueues(openBackend(store!));
     const payload = newPayload();
     await producer.add('ingestion', payload.jobId, payload);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createTestDatabase } from '@sparkle/database/testing';
-import { postgresQueueBackend, type QueueBackend, redisQueueBackend } from '@sparkle/runtime';
+import { postgresQueueBackend, QUEUE_NAMES, type QueueBackend, redisQueueBackend } from '@sparkle/runtime';
 
 /** Where a queue backend keeps its jobs, so that a process of its own can open the same one. */
 export interface QueueStore {
@@ -30,7 +30,7 @@ export async function createQueueStore(
     namespace,
     url,
     drop: async () => {
-      for (const name of ['ingestion', 'warmup', 'maintenance'] as const) {
+      for (const name of QUEUE_NAMES) {
         const backend = redisQueueBackend(url, namespace);
         const queue = backend.queue(name);
         await queue.obliterate({ force: true });

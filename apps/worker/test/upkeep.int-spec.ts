@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import type { SemanticCache } from '@sparkle/cache';
-import { parseTenantId, type TenantId } from '@sparkle/contracts';
+import { parseTenantId } from '@sparkle/contracts';
 import {
   MemoryArchiveStore,
   MonthlyPartitions,
@@ -10,15 +10,15 @@ import {
 } from '@sparkle/database';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
 import { graphragMigrations, type JobQueue, JobService, type JobTicket } from '@sparkle/graphrag';
-import { JobQueues, postgresQueueBackend, TenantRegistry } from '@sparkle/runtime';
+import { type JobPayload, JobQueues, postgresQueueBackend, TenantRegistry } from '@sparkle/runtime';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MaintenanceProcessor } from '../src/processors/maintenance.processor.js';
 import { Upkeep } from '../src/runner/upkeep.js';
+import { PlannerStatistics } from '../src/upkeep/planner-statistics.js';
 
 describe('upkeep', () => {
   let test: TestDatabase;
   let queues: JobQueues;
-  let purged: TenantId[];
   let maintenance: MaintenanceProcessor;
   let archives: MemoryArchiveStore;
 
@@ -28,12 +28,8 @@ describe('upkeep', () => {
   beforeEach(async () => {
     test = await createTestDatabase({ migrations: graphragMigrations });
     queues = new JobQueues(postgresQueueBackend(test.url));
-    purged = [];
     const answers: Pick<SemanticCache, 'removeExpired'> = {
-      removeExpired: async (tenantId) => {
-        purged.push(tenantId);
-        return 0;
-      },
+      removeExpired: async () => 0,
     };
     const jobQueue: JobQueue = { enqueue: (ticket) => queues.add('ingestion', ticket.jobId, ticket) };
     maintenance = new MaintenanceProcessor(
@@ -42,6 +38,8 @@ describe('upkeep', () => {
       upkeepOfStudyRecords(),
       new TenantRegistry(test.database, false),
       answers as SemanticCache,
+      new PlannerStatistics(test.database),
+      queues,
     );
   });
 
@@ -58,8 +56,10 @@ describe('upkeep', () => {
     });
     return new PartitionUpkeep(partitions, new PartitionRetention(partitions, archives, { keepMonths: 12 }));
   };
-  const sweep = (signal = new AbortController().signal) =>
-    maintenance.process({}, { number: 1, isLast: true, signal });
+  const run = (
+    task: JobPayload<'maintenance'>['task'],
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<void> => maintenance.process({ task }, { number: 1, isLast: true, signal, report: () => {} });
 
   const addRow = async (state: string, idleSeconds = 0): Promise<JobTicket> => {
     const ticket = {
@@ -88,7 +88,9 @@ describe('upkeep', () => {
     await upkeep.onApplicationBootstrap();
     expect((await queues.depths()).ingestion.waiting).toBe(lost.length);
     const taken: unknown[] = [];
-    const worker = queues.startWorker('ingestion', async (job) => void taken.push(job.data), 1);
+    const worker = queues.startWorker('ingestion', async (job) => void taken.push(job.data), {
+      concurrency: 1,
+    });
     await new Promise<void>((resolve) => {
       worker.on('completed', () => {
         if (taken.length === lost.length) resolve();
@@ -101,29 +103,29 @@ describe('upkeep', () => {
     await new Upkeep(queues, maintenance).onApplicationBootstrap();
     await new Upkeep(queues, maintenance).onApplicationBootstrap();
     const { maintenance: sweeps, warmup } = await queues.depths();
-    for (const { waiting, delayed } of [sweeps, warmup]) expect(waiting + delayed).toBe(1);
+    expect(sweeps.waiting + sweeps.delayed).toBe(5);
+    expect(warmup.waiting + warmup.delayed).toBe(2);
   });
 
   it('schedules the repeated jobs although what was left behind cannot be read', async () => {
     maintenance.recoverJobs = () => Promise.reject(new Error('the database is down'));
     await new Upkeep(queues, maintenance).onApplicationBootstrap();
     const { maintenance: sweeps } = await queues.depths();
-    expect(sweeps.waiting + sweeps.delayed).toBe(1);
+    expect(sweeps.waiting + sweeps.delayed).toBe(5);
   });
 
   it('leaves jobs alone in a sweep that have moved within the last minute', async () => {
     await addRow('queued', 10);
     await addRow('running', 10);
     await addRow('queued', 120);
-    await sweep();
+    await run('lost-jobs');
     expect((await queues.depths()).ingestion.waiting).toBe(1);
-    await sweep();
+    await run('lost-jobs');
     expect((await queues.depths()).ingestion.waiting).toBe(1);
-    expect(purged).toEqual(['demo', 'demo']);
   });
 
   it('makes the partitions of the coming months', async () => {
-    await sweep();
+    await run('partitions');
     const partitions = await test.database.asSystem((sql) =>
       sql.query(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'study_records'::regclass",
@@ -145,7 +147,7 @@ describe('upkeep', () => {
     };
     await monthsAgo(5);
     await monthsAgo(20);
-    await sweep();
+    await run('partitions');
     const places = await test.database.asSystem((sql) =>
       sql.query<{ place: string }>('SELECT tableoid::regclass::text AS place FROM study_records'),
     );
@@ -154,14 +156,31 @@ describe('upkeep', () => {
   });
 
   it('begins no change of partitions once the worker is shutting down', async () => {
-    await expect(sweep(AbortSignal.abort(new Error('shutting down')))).rejects.toThrow('shutting down');
+    await expect(run('partitions', AbortSignal.abort(new Error('shutting down')))).rejects.toThrow(
+      'shutting down',
+    );
     const partitions = await test.database.asSystem((sql) =>
       sql.query("SELECT 1 FROM pg_inherits WHERE inhparent = 'study_records'::regclass"),
     );
     expect(partitions).toHaveLength(1);
   });
 
-  it('sweeps the other tenants although one of them fails', async () => {
+  it('tells the planner how many rows a partitioned table has', async () => {
+    await test.createTenant('demo');
+    await test.database.asSystem((sql) =>
+      sql.query(
+        `INSERT INTO study_records (tenant_id, id, user_id, activity, duration_seconds, study_time)
+         SELECT 'demo', gen_random_uuid(), 'ada', 'reading', 60, now() FROM generate_series(1, 50)`,
+      ),
+    );
+    await run('statistics');
+    const [table] = await test.database.asSystem((sql) =>
+      sql.query<{ reltuples: number }>("SELECT reltuples FROM pg_class WHERE relname = 'study_records'"),
+    );
+    expect(table?.reltuples).toBe(50);
+  });
+
+  it('deletes the expired answers of the other tenants although one of them fails', async () => {
     await test.createTenant('a');
     await test.createTenant('b');
     const seen: string[] = [];
@@ -173,7 +192,7 @@ describe('upkeep', () => {
       if (id === 'a') throw new Error('no luck');
       return 0;
     };
-    await expect(sweep()).rejects.toThrow('no luck');
+    await expect(run('expired-answers')).rejects.toThrow('no luck');
     expect(seen).toEqual(['a', 'b']);
   });
 });

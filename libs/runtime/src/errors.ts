@@ -59,3 +59,12 @@ export class ScopeMissingError extends RuntimeError {
     super(`This needs a token with the scope "${scope}".`);
   }
 }
+
+/** There is no such dead letter, or it is another tenant's. */
+export class DeadLetterNotFoundError extends RuntimeError {
+  readonly code = 'DEAD_LETTER_NOT_FOUND';
+
+  constructor() {
+    super('There is no such dead letter.');
+  }
+}

@@ -8,23 +8,41 @@ import {
   Retriever,
   SummaryCache,
   SummaryRequests,
+  Tools,
 } from '@sparkle/conversation';
 import { Database, DatabaseModule } from '@sparkle/database';
-import { Extractor, GraphragModule, JobQueue, RetrievalService } from '@sparkle/graphrag';
-import { EmbeddingModel, LlmModule, type LlmModuleOptions, ModelAdmission } from '@sparkle/llm';
-import { MetricsModule } from '@sparkle/metrics';
+import {
+  Extractor,
+  GraphragModule,
+  GraphService,
+  JobQueue,
+  JobService,
+  LearningPathService,
+  RetrievalService,
+  StudyService,
+} from '@sparkle/graphrag';
+import { EmbeddingModel, LlmModule, ModelAdmission } from '@sparkle/llm';
+import { MetricsModule, queueTelemetry } from '@sparkle/metrics';
 import { TokenService } from './auth/token.service.js';
+import { ProductionChecklist } from './checklist/production-checklist.js';
 import { RuntimeConfig } from './config/environment.js';
+import { metricsOptions } from './health/metrics-options.js';
 import { ServiceHealth } from './health/service-health.js';
+import { modelOptions } from './models/model-options.js';
 import { ModelQuestionEmbedder } from './models/model-question-embedder.js';
 import { TenantModelAdmission } from './models/tenant-model-admission.js';
 import { BullJobQueue } from './queue/bull-job-queue.js';
 import { BullSummaryRequests } from './queue/bull-summary-requests.js';
+import { DeadLetters } from './queue/dead-letters.js';
 import { JobQueues } from './queue/job-queues.js';
+import { reopenIngestion } from './queue/reopen-ingestion.js';
 import { GraphRetriever } from './retrieval/graph-retriever.js';
 import type { ServiceConnections } from './services/service-connections.js';
 import { SERVICES } from './services/services.token.js';
 import { TenantRegistry } from './tenants/tenant-registry.js';
+import { GraphSearchTool } from './tools/graph-search.tool.js';
+import { LearningPathTool } from './tools/learning-path.tool.js';
+import { ProgressTool } from './tools/progress.tool.js';
 
 /** What tools replace in the composition; applications replace nothing. */
 export interface RuntimeOverrides {
@@ -51,7 +69,16 @@ export class RuntimeModule {
       { provide: Clock, useClass: SystemClock },
       { provide: Random, useClass: SystemRandom },
       { provide: SystemDatabase, useExisting: Database },
-      { provide: JobQueues, useFactory: () => new JobQueues(services.queueBackend) },
+      {
+        provide: JobQueues,
+        useFactory: () => new JobQueues(services.queueBackend, {}, config.tracing && queueTelemetry()),
+      },
+      {
+        provide: DeadLetters,
+        useFactory: (queues: JobQueues, jobs: JobService) =>
+          new DeadLetters(queues, { ingestion: reopenIngestion(jobs) }),
+        inject: [JobQueues, JobService],
+      },
       { provide: JobQueue, useFactory: (queues: JobQueues) => new BullJobQueue(queues), inject: [JobQueues] },
       {
         provide: SummaryRequests,
@@ -84,7 +111,17 @@ export class RuntimeModule {
         useFactory: (retrieval: RetrievalService) => new GraphRetriever(retrieval),
         inject: [RetrievalService],
       },
+      {
+        provide: Tools,
+        useFactory: (graph: GraphService, paths: LearningPathService, study: StudyService): Tools => [
+          new GraphSearchTool(graph),
+          new LearningPathTool(paths),
+          new ProgressTool(study),
+        ],
+        inject: [GraphService, LearningPathService, StudyService],
+      },
       ServiceHealth,
+      ProductionChecklist,
     ];
     return {
       module: RuntimeModule,
@@ -120,7 +157,7 @@ export class RuntimeModule {
             embedder: new ModelQuestionEmbedder(model),
           }),
         }),
-        MetricsModule.forRoot(),
+        MetricsModule.forRoot(metricsOptions(config, services)),
         LlmModule.forRoot({
           ...modelOptions(config),
           ...(overrides.embeddingCacheEntries !== undefined && {
@@ -155,17 +192,4 @@ function poolOf({ mode, databasePoolSize }: RuntimeConfig) {
     livenessTimeoutMs: EMBEDDED_TURN_MS,
     statementTimeoutMs: EMBEDDED_TURN_MS,
   };
-}
-
-function modelOptions({ chat, embedding, embeddingDimensions }: RuntimeConfig): LlmModuleOptions {
-  return {
-    chat: chat ? { kind: 'openai-compatible', ...withKey(chat), fallbackToLocal: true } : { kind: 'local' },
-    embedding: embedding
-      ? { kind: 'openai-compatible', ...withKey(embedding), dimensions: embeddingDimensions }
-      : { kind: 'local' },
-  };
-}
-
-function withKey({ baseUrl, apiKey, model }: { baseUrl: string; apiKey?: string; model: string }) {
-  return { baseUrl, model, ...(apiKey === undefined ? {} : { apiKey }) };
 }

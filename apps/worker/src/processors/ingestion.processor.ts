@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { channels } from '@sparkle/contracts';
 import { IngestionService } from '@sparkle/graphrag';
 import type { JobPayload } from '@sparkle/runtime';
 import type { JobAttempt, JobProcessor } from '../runner/job-processor.js';
@@ -10,8 +11,18 @@ export class IngestionProcessor implements JobProcessor<'ingestion'> {
 
   constructor(@Inject(IngestionService) private readonly ingestion: IngestionService) {}
 
-  async process({ tenantId, jobId }: JobPayload<'ingestion'>, { signal }: JobAttempt): Promise<void> {
-    await this.ingestion.process({ tenantId, jobId, signal });
+  async process(
+    { tenantId, jobId, subjectId }: JobPayload<'ingestion'>,
+    { signal, report }: JobAttempt,
+  ): Promise<void> {
+    const unsubscribe = channels.ingestion.subscribe(({ documentId, ...event }) => {
+      if (documentId === subjectId && event.tenantId === tenantId) report({ step: event.step });
+    });
+    try {
+      await this.ingestion.process({ tenantId, jobId, signal });
+    } finally {
+      unsubscribe();
+    }
   }
 
   async giveUp({ tenantId, jobId }: JobPayload<'ingestion'>, error: unknown): Promise<void> {

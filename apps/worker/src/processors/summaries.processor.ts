@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SummaryService } from '@sparkle/conversation';
+import { ConversationNotFoundError, SummaryService } from '@sparkle/conversation';
 import type { JobPayload } from '@sparkle/runtime';
 import type { JobAttempt, JobProcessor } from '../runner/job-processor.js';
 
@@ -14,6 +14,11 @@ export class SummariesProcessor implements JobProcessor<'summaries'> {
     { tenantId, conversationId }: JobPayload<'summaries'>,
     { signal }: JobAttempt,
   ): Promise<void> {
-    await this.summaries.process({ tenantId, conversationId, signal });
+    try {
+      await this.summaries.process({ tenantId, conversationId, signal });
+    } catch (error) {
+      // Deleted since the summary was asked for: there is nothing left to do, now or in a retry.
+      if (!(error instanceof ConversationNotFoundError)) throw error;
+    }
   }
 }

@@ -1,28 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SummaryRequests, SummaryService } from '@sparkle/conversation';
+import { SummaryService } from '@sparkle/conversation';
 import { CommunityService } from '@sparkle/graphrag';
-import { JobQueues } from '@sparkle/runtime';
+import { BullSummaryRequests, type JobPayload, JobQueues } from '@sparkle/runtime';
 import type { JobProcessor } from '../runner/job-processor.js';
 
-/** Asks for the summaries that active conversations lack, and for the communities that are behind their corpus. */
+/** Asks for the summaries that active conversations lack, or for the communities that are behind their corpus. */
 @Injectable()
 export class WarmupProcessor implements JobProcessor<'warmup'> {
   readonly queue = 'warmup';
+  /** Behind the summaries that somebody's turn has asked for. */
+  private readonly requests: BullSummaryRequests;
 
   constructor(
     @Inject(SummaryService) private readonly summaries: SummaryService,
-    @Inject(SummaryRequests) private readonly requests: SummaryRequests,
     @Inject(CommunityService) private readonly communities: CommunityService,
     @Inject(JobQueues) private readonly queues: JobQueues,
-  ) {}
+  ) {
+    this.requests = new BullSummaryRequests(queues, 'low');
+  }
 
-  async process(): Promise<void> {
-    const [conversations, communities] = await Promise.allSettled([
-      this.requestSummaries(),
-      this.requestCommunities(),
-    ]);
-    for (const outcome of [conversations, communities])
-      if (outcome.status === 'rejected') throw outcome.reason;
+  async process({ task }: JobPayload<'warmup'>): Promise<void> {
+    await (task === 'summaries' ? this.requestSummaries() : this.requestCommunities());
   }
 
   private async requestSummaries(): Promise<void> {

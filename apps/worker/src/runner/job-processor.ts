@@ -8,6 +8,8 @@ export interface JobAttempt {
   readonly isLast: boolean;
   /** Aborts when the application shuts down; the job then goes back to the queue. */
   readonly signal: AbortSignal;
+  /** Tells whoever follows the job, in any process, that it has moved; best effort. */
+  report(progress: Readonly<Record<string, string | number>>): void;
 }
 
 /** Works on the jobs of one queue. Running a job twice must have the effect of running it once. */

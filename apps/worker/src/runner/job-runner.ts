@@ -5,9 +5,9 @@ import {
   Logger,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { Clock, channels, TenantContext, type TenantId } from '@sparkle/contracts';
+import { Clock, channels, isSparkleError, TenantContext, type TenantId } from '@sparkle/contracts';
 import { RequestScope } from '@sparkle/database';
-import { JobQueues, payloadOf, RuntimeConfig } from '@sparkle/runtime';
+import { JobQueues, payloadOf, RuntimeConfig, SCHEDULE_NAMES, tenantOf } from '@sparkle/runtime';
 import { DelayedError, type Job, UnrecoverableError, type Worker } from 'bullmq';
 import { JOB_PROCESSORS, type JobProcessor } from './job-processor.js';
 
@@ -26,7 +26,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
   constructor(
     @Inject(JOB_PROCESSORS) private readonly processors: readonly JobProcessor[],
     @Inject(JobQueues) private readonly queues: JobQueues,
-    @Inject(RuntimeConfig) private readonly config: Pick<RuntimeConfig, 'workerConcurrency'>,
+    @Inject(RuntimeConfig) private readonly config: Pick<RuntimeConfig, 'queues'>,
     @Inject(Clock) private readonly clock: Clock,
   ) {}
 
@@ -35,11 +35,19 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       const worker = this.queues.startWorker(
         processor.queue,
         (job, token) => this.run(processor, job, token),
-        this.config.workerConcurrency,
+        this.config.queues[processor.queue],
       );
       this.workers.push(worker);
       worker.on('error', (error) => this.logger.warn(`${processor.queue}: ${error.message}`));
-      worker.on('stalled', () => this.publish(processor.queue, SYSTEM, 'stalled', 0, 0));
+      worker.on('stalled', () =>
+        channels.job.publish({
+          tenantId: SYSTEM,
+          queue: processor.queue,
+          outcome: 'stalled',
+          durationMs: 0,
+          ageMs: 0,
+        }),
+      );
       worker.on('failed', (job) => void this.afterFailure(processor, job));
     }
   }
@@ -59,7 +67,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
     const startedAt = this.clock.monotonic();
     const finish = (tenantId: string, outcome: Outcome) => {
       const durationMs = this.clock.monotonic() - startedAt;
-      this.publish(processor.queue, tenantId, outcome, durationMs, this.ageOf(job, durationMs));
+      this.publish(processor.queue, job, tenantId, outcome, durationMs);
     };
     const payload = this.payloadOf(processor, job);
     if (!payload) {
@@ -71,6 +79,8 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       number: job.attemptsMade + 1,
       isLast: job.attemptsMade + 1 >= (job.opts.attempts ?? 1),
       signal: this.shutdown.signal,
+      // Followers look at the rows anyway: an event that gets lost delays what they see, and fails nothing.
+      report: (progress: object) => void job.updateProgress(progress).catch(() => {}),
     };
     try {
       await RequestScope.run(
@@ -81,7 +91,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
       if (this.shutdown.signal.aborted) return this.handBack(job, token);
       finish(tenantId ?? SYSTEM, attempt.isLast ? 'failed' : 'retried');
       if (attempt.isLast) await this.giveUp(processor, job, error);
-      throw error;
+      throw reasonOf(error);
     }
     finish(tenantId ?? SYSTEM, 'completed');
   }
@@ -97,7 +107,7 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
     if (!job?.deferredFailure) return;
     const payload = this.payloadOf(processor, job);
     const tenantId = (payload && tenantOf(payload)) ?? SYSTEM;
-    this.publish(processor.queue, tenantId, 'failed', 0, this.ageOf(job, 0));
+    this.publish(processor.queue, job, tenantId, 'failed', 0);
     if (payload) await this.giveUp(processor, job, new Error(job.deferredFailure));
   }
 
@@ -126,19 +136,22 @@ export class JobRunner implements OnApplicationBootstrap, BeforeApplicationShutd
     return Math.max(0, this.clock.now() - durationMs - job.timestamp);
   }
 
-  private publish(
-    queue: string,
-    tenantId: string,
-    outcome: Outcome,
-    durationMs: number,
-    ageMs: number,
-  ): void {
-    channels.job.publish({ tenantId, queue, outcome, durationMs, ageMs });
+  private publish(queue: string, job: Job, tenantId: string, outcome: Outcome, durationMs: number): void {
+    const name = SCHEDULE_NAMES.find((schedule) => schedule === job.name);
+    channels.job.publish({
+      tenantId,
+      queue,
+      outcome,
+      durationMs,
+      ageMs: this.ageOf(job, durationMs),
+      ...(name && { schedule: { name, endedAt: this.clock.now() } }),
+    });
   }
 }
 
-function tenantOf(payload: ReturnType<typeof payloadOf>): TenantId | undefined {
-  return 'tenantId' in payload ? payload.tenantId : undefined;
+/** As the queue keeps it: with its code, by which readers know that the text is meant for them. */
+function reasonOf(error: unknown): unknown {
+  return isSparkleError(error) ? new Error(`${error.code}: ${error.message}`, { cause: error }) : error;
 }
 
 function onBehalfOf<T>(tenantId: TenantId | undefined, work: () => Promise<T>): Promise<T> {

@@ -1,9 +1,6 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { JobQueues } from '@sparkle/runtime';
+import { JobQueues, SCHEDULE } from '@sparkle/runtime';
 import { MaintenanceProcessor } from '../processors/maintenance.processor.js';
-
-const MAINTENANCE_EVERY_MS = 60_000;
-const WARMUP_EVERY_MS = 300_000;
 
 /** Sets the repeated jobs up, and enqueues at once what an earlier process left behind. */
 @Injectable()
@@ -16,11 +13,7 @@ export class Upkeep implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    const steps = await Promise.allSettled([
-      this.queues.repeat('maintenance', MAINTENANCE_EVERY_MS),
-      this.queues.repeat('warmup', WARMUP_EVERY_MS),
-      this.maintenance.recoverJobs(0),
-    ]);
+    const steps = await Promise.allSettled([this.queues.schedule(SCHEDULE), this.maintenance.recoverJobs(0)]);
     // Every worker sets them up, and each sweep recovers: a failure here must not keep a worker down.
     for (const step of steps)
       if (step.status === 'rejected') this.logger.warn(`Upkeep could not be set up: ${String(step.reason)}`);

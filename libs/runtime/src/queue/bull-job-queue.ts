@@ -6,6 +6,6 @@ export class BullJobQueue implements JobQueue {
   constructor(private readonly queues: JobQueues) {}
 
   async enqueue(ticket: JobTicket): Promise<void> {
-    await this.queues.add('ingestion', ticket.jobId, ticket);
+    await this.queues.add('ingestion', ticket.jobId, ticket, { priority: 'high' });
   }
 }

@@ -36,7 +36,7 @@ for (const kind of ['Redis', 'PostgreSQL'] as const) {
         const worker = queues.startWorker(
           'ingestion',
           async (job) => void taken.push(payloadOf('ingestion', job)),
-          1,
+          { concurrency: 1 },
         );
         await vi.waitFor(async () => {
           const { waiting, active } = (await queues.depths()).ingestion;

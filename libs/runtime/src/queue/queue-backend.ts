@@ -11,6 +11,9 @@ import {
 } from 'bullmq';
 import { createRedisClient } from '../services/redis-connection.js';
 import type { QueueName } from './queues.js';
+import type { JobTurns } from './turns/job-turns.port.js';
+import { PostgresJobTurns } from './turns/postgres-job-turns.js';
+import { RedisJobTurns } from './turns/redis-job-turns.js';
 
 type Processor = ConstructorParameters<typeof Worker>[1];
 
@@ -23,6 +26,8 @@ export interface QueueBackend {
     processor: Processor,
     options: Omit<WorkerOptions, 'connection' | 'prefix'>,
   ): Worker;
+  /** Whose turn it is; in the same store as the jobs, so that the two are lost or kept together. */
+  readonly turns: JobTurns;
   /** Closes the connections that outlive the queues on them. */
   close(): Promise<void>;
 }
@@ -39,23 +44,20 @@ export function redisQueueBackend(addresses: string, namespace = 'sparkle'): Que
   // One hash tag per queue, so that BullMQ's scripts run on Redis Cluster.
   const prefix = (name: QueueName) => `{${namespace}:${name}}`;
   const connections: ReturnType<typeof createRedisClient>[] = [];
-  const connect = (settings: Parameters<typeof createRedisClient>[1]): ConnectionOptions => {
+  const connect = (settings: Parameters<typeof createRedisClient>[1]) => {
     const connection = createRedisClient(addresses, settings);
     connections.push(connection);
     return connection;
   };
   // BullMQ duplicates this connection for its blocking reads, which must be free to wait and to reconnect.
   const patient = () => connect({ maxRetriesPerRequest: null });
+  // Whoever adds a job waits for it: without Redis that fails at once instead of when Redis is back.
+  const impatient = () =>
+    connect({ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: COMMAND_TIMEOUT_MS });
+  const turns = new RedisJobTurns(connectingAtFirstUse(impatient), prefix);
   return {
-    queue: (name, options) => {
-      // Whoever adds a job waits for it: without Redis that fails at once instead of when Redis is back.
-      const connection = connect({
-        enableOfflineQueue: false,
-        maxRetriesPerRequest: 1,
-        commandTimeout: COMMAND_TIMEOUT_MS,
-      });
-      return new Queue(name, { ...options, connection, prefix: prefix(name) });
-    },
+    turns,
+    queue: (name, options) => new Queue(name, { ...options, connection: impatient(), prefix: prefix(name) }),
     events: (name) => new QueueEvents(name, { connection: patient(), prefix: prefix(name) }),
     worker: (name, processor, options) =>
       new Worker(name, processor, { ...options, connection: patient(), prefix: prefix(name) }),
@@ -73,11 +75,35 @@ export function postgresQueueBackend(url: string): QueueBackend {
     typeof bullmq,
     'Queue' | 'QueueEvents' | 'Worker'
   >;
-  const connection = { connectionString: url, max: 3, migrate: true } as ConnectionOptions;
+  const settings = { connectionString: url, migrate: true };
+  const connection = { ...settings, max: 3 } as ConnectionOptions;
+  const turns = new PostgresJobTurns(settings);
   return {
+    turns,
     queue: (name, options) => new classes.Queue(name, { ...options, connection }),
     events: (name) => new classes.QueueEvents(name, { connection }),
     worker: (name, processor, options) => new classes.Worker(name, processor, { ...options, connection }),
-    close: async () => {},
+    close: () => turns.close(),
+  };
+}
+
+/** Connects when it is first asked for a client; later it gives the client as it is, which reconnects by itself. */
+function connectingAtFirstUse(
+  make: () => ReturnType<typeof createRedisClient>,
+): () => Promise<ReturnType<typeof createRedisClient>> {
+  let client: ReturnType<typeof createRedisClient> | undefined;
+  let connecting: Promise<void> | undefined;
+  return async () => {
+    if (!client) {
+      client = make();
+      // Failures reach the callers of commands; without a listener the emitter would end the process.
+      client.on('error', () => {});
+    }
+    if (client.status === 'wait')
+      connecting = client.connect().finally(() => {
+        connecting = undefined;
+      });
+    await connecting;
+    return client;
   };
 }

@@ -16,7 +16,7 @@ await queues.add('ingestion', jobId, {
   subjectId: randomUUID(),
 });
 await new Promise<void>((resolve) => {
-  queues.startWorker('ingestion', async () => {}, 1).on('completed', () => resolve());
+  queues.startWorker('ingestion', async () => {}, { concurrency: 1 }).on('completed', () => resolve());
 });
 await queues.onApplicationShutdown();
 process.stdout.write('closed\n');
