@@ -1,2 +1,3 @@
 export { ApiModule } from './api.module.js';
+export { GrpcServer } from './grpc/grpc-server.js';
 export { createApi } from './http/http-server.js';

@@ -5,11 +5,10 @@ import { type Principal, parseTenantId, TenantContext } from '@sparkle/contracts
 import { TestClock } from '@sparkle/contracts/testing';
 import { TenantRegistry, TokenService } from '@sparkle/runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AuthGuard, Scope } from '../src/gateway/auth.guard.js';
 import { Caller } from '../src/gateway/caller.decorator.js';
-import { LimitsGuard } from '../src/gateway/limits.guard.js';
-import { TenantGuard } from '../src/gateway/tenant.guard.js';
-import { TenantContextInterceptor } from '../src/gateway/tenant-context.interceptor.js';
+import { CallerContextInterceptor } from '../src/gateway/caller-context.interceptor.js';
+import { GatewayGuard, Scope } from '../src/gateway/gateway.guard.js';
+import { Gateway } from '../src/gateway/gateway.js';
 import { type HttpApp, startHttpApp } from './http-app.js';
 
 const KEY = 'a-key-that-is-long-enough-for-hmac-sha-256';
@@ -25,6 +24,12 @@ class TenantController {
   @Post('write')
   @Scope('write')
   write() {
+    return {};
+  }
+
+  @Get('operate')
+  @Scope('operator')
+  operate() {
     return {};
   }
 
@@ -81,10 +86,9 @@ describe('the gateway', () => {
           provide: TenantRegistry,
           useValue: { admit: async (principal: Principal) => void admitted.push(principal) },
         },
-        { provide: APP_GUARD, useClass: AuthGuard },
-        { provide: APP_GUARD, useClass: TenantGuard },
-        { provide: APP_GUARD, useClass: LimitsGuard },
-        { provide: APP_INTERCEPTOR, useClass: TenantContextInterceptor },
+        Gateway,
+        { provide: APP_GUARD, useClass: GatewayGuard },
+        { provide: APP_INTERCEPTOR, useClass: CallerContextInterceptor },
       ],
     });
   });
@@ -151,6 +155,15 @@ describe('the gateway', () => {
     expect((await write(['write'])).status).toBe(201);
     expect((await write(['admin'])).status).toBe(201);
     expect((await send('/v1/whoami', await tokenOf(demo, ['write']))).status).toBe(403);
+  });
+
+  it("does not take a tenant's administrator for the operator of the installation", async () => {
+    const operate = async (scopes: string[]) => send('/v1/operate', await tokenOf(demo, scopes));
+    expect(await operate(['read', 'write', 'admin'])).toMatchObject({
+      status: 403,
+      body: { code: 'SCOPE_MISSING', scope: 'operator' },
+    });
+    expect((await operate(['operator'])).status).toBe(200);
   });
 
   it('refuses an expired token, and a tenant without a plan', async () => {

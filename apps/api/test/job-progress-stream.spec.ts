@@ -64,6 +64,21 @@ describe('JobProgressStream', () => {
     expect(told).toEqual(['failed']);
   });
 
+  it('goes on where a client that comes back has stopped, and tells the end again', async () => {
+    put('running', 0.1);
+    const signal = new AbortController().signal;
+    const first = (await stream.follow(demo, '1', signal).next()).value;
+    const resumed = stream.follow(demo, '1', signal, first?.id);
+    const next = resumed.next();
+    await turn();
+    put('completed', 1);
+    events.emit('completed', { jobId: '1' });
+    const last = (await next).value;
+    expect(last).toMatchObject({ event: 'completed' });
+    expect((await stream.follow(demo, '1', signal, last?.id).next()).value).toEqual(last);
+    expect((await stream.follow(demo, '1', signal, 'unknown').next()).value).toEqual(last);
+  });
+
   it('finds a change of which no event told, and says nothing when nothing changed', async () => {
     put('running', 0.1);
     const follow = stream.follow(demo, '1', new AbortController().signal);
@@ -120,7 +135,7 @@ describe('JobProgressStream', () => {
     });
     const response = await fetch(`${app.address}/v1/jobs/${id}/events`);
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    expect((await reader.read()).value).toMatch(/^event: progress\n/);
+    expect((await reader.read()).value).toMatch(/^id: [\w-]{22}\nevent: progress\n/);
     await app.close();
     expect((await reader.read()).done).toBe(true);
   });

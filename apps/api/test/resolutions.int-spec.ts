@@ -1,15 +1,24 @@
 import { APP_GUARD } from '@nestjs/core';
+import { ConcurrencyModule } from '@sparkle/concurrency';
 import { type Principal, parseTenantId, type TenantId } from '@sparkle/contracts';
 import { TestClock } from '@sparkle/contracts/testing';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
 import { EntityResolutionService, graphragMigrations } from '@sparkle/graphrag';
-import { TokenService } from '@sparkle/runtime';
+import { TenantRegistry, TokenService } from '@sparkle/runtime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AuthGuard } from '../src/gateway/auth.guard.js';
+import { GatewayGuard } from '../src/gateway/gateway.guard.js';
+import { Gateway } from '../src/gateway/gateway.js';
 import { ResolutionsController } from '../src/routes/resolutions.controller.js';
 import { type HttpApp, startHttpApp } from './http-app.js';
 
 const tokens = new TokenService('a-key-that-is-long-enough-for-hmac-sha-256', new TestClock());
+const PLAN = {
+  qps: 100,
+  burst: 100,
+  permits: 1,
+  threadShare: 1,
+  tokenBudget: { tokens: 1, windowMs: 60_000 },
+};
 const id = (number: number) => `00000000-0000-8000-8000-${String(number).padStart(12, '0')}`;
 const [MERCURY, QUICKSILVER] = [id(1), id(2)];
 const [FIRST, SECOND] = [id(11), id(12)];
@@ -48,11 +57,16 @@ describe('decisions about entities over HTTP', () => {
       );
     });
     app = await startHttpApp({
+      imports: [
+        ConcurrencyModule.forRoot({ store: { kind: 'memory' }, plans: { kind: 'static', default: PLAN } }),
+      ],
       controllers: [ResolutionsController],
       providers: [
         { provide: TokenService, useValue: tokens },
         { provide: EntityResolutionService, useValue: new EntityResolutionService(test.database) },
-        { provide: APP_GUARD, useClass: AuthGuard },
+        { provide: TenantRegistry, useValue: { admit: async () => {} } },
+        Gateway,
+        { provide: APP_GUARD, useClass: GatewayGuard },
       ],
     });
   });

@@ -32,10 +32,16 @@ export class AnswerPipeline {
   ) {}
 
   /**
-   * @param onText receives the text as the model writes it; not called for cached answers.
-   * @throws what retrieval, the model and its admission throw.
+   * @param onText receives the text as the model writes it; not called for cached answers. Without it the answer is
+   *   made in one piece, so that a model which breaks off in the middle is asked again or replaced.
+   * @param options `signal` aborts when the caller leaves; the model call ends when nobody else waits for the answer.
+   * @throws what retrieval, the model and its admission throw, or the reason of `signal`.
    */
-  async ask(question: Question, onText: (text: string) => void = () => {}): Promise<AnswerView> {
+  async ask(
+    question: Question,
+    onText?: (text: string) => void,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<AnswerView> {
     const version = await this.snapshots.version(question.tenantId);
     const { answer, cache, entryId } = await this.cache.getOrAnswer(
       question.question,
@@ -48,8 +54,9 @@ export class AnswerPipeline {
           cacheable: this.isWorthKeeping(answer, version),
         };
       },
+      options,
     );
-    return answerView(answer, cache, entryId);
+    return answerView(answer, this.model.id, cache, entryId);
   }
 
   /**
@@ -64,8 +71,9 @@ export class AnswerPipeline {
   private async write(
     question: Question,
     signal: AbortSignal,
-    onText: (text: string) => void,
+    onText: ((text: string) => void) | undefined,
   ): Promise<Answer> {
+    if (!onText) return this.answers.answer({ ...question, signal });
     for await (const chunk of this.answers.stream({ ...question, signal })) {
       if (chunk.type === 'done') return chunk.answer;
       onText(chunk.text);

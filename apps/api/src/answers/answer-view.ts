@@ -8,12 +8,21 @@ export interface AnswerView extends Omit<Answer, 'retrieval'> {
   readonly cache: CacheOutcome;
   /** For `POST /v1/feedback`; absent for an answer that did not come from a cache. */
   readonly cacheEntry?: string;
+  /** Another model than the configured one answered, because that one failed. */
+  readonly fallback: boolean;
   readonly retrieval: Answer['retrieval'] & { readonly milliseconds: number };
 }
 
-export function answerView(answer: Answer, cache: CacheOutcome, cacheEntry?: string): AnswerView {
+/** @param model the configured model's name. */
+export function answerView(
+  answer: Answer,
+  model: string,
+  cache: CacheOutcome,
+  cacheEntry?: string,
+): AnswerView {
   return {
     ...answer,
+    fallback: answer.model !== model,
     retrieval: { ...answer.retrieval, milliseconds: answer.retrieval.durationMs },
     cache,
     ...(cacheEntry === undefined ? {} : { cacheEntry }),

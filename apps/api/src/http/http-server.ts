@@ -3,6 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { createHttpApplication, type RuntimeConfig } from '@sparkle/runtime';
 import type { FastifyInstance } from 'fastify';
+import { GrpcServer } from '../grpc/grpc-server.js';
 import { registerJsonBody } from './json-body.js';
 import { registerUploads } from './uploads.js';
 
@@ -12,7 +13,7 @@ const JSON_OVERHEAD_BYTES = 64 * 1024;
 
 /**
  * Makes the application that `root` describes, with the api's own ways of reading bodies, and describes it at
- * /docs (a page to try it) and /docs-json (OpenAPI).
+ * /docs (a page to try it) and /docs-json (OpenAPI). gRPC joins it where the configuration has a port for it.
  */
 export async function createApi(root: DynamicModule, config: RuntimeConfig): Promise<NestFastifyApplication> {
   const bodyLimit = config.documentMaxBytes * JSON_EXPANSION + JSON_OVERHEAD_BYTES;
@@ -21,6 +22,7 @@ export async function createApi(root: DynamicModule, config: RuntimeConfig): Pro
   registerJsonBody(server);
   await registerUploads(server, config.documentMaxBytes);
   describeApi(app);
+  if (config.grpcPort !== undefined) app.connectMicroservice({ strategy: app.get(GrpcServer) });
   return app;
 }
 

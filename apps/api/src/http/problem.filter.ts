@@ -1,6 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import { problemOf as limitOf } from '@sparkle/concurrency';
 import { isSparkleError } from '@sparkle/contracts';
+import { currentTraceId } from '@sparkle/metrics';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   BodyTooLargeError,
@@ -48,6 +49,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Too large',
   415: 'Unsupported media type',
   422: 'Not processable',
+  426: 'Upgrade required',
   429: 'Too many requests',
   499: 'Client closed request',
   500: 'Internal error',
@@ -118,10 +120,13 @@ export class ProblemFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
-    const problem = problemOf(error, request.url.split('?')[0]);
+    const traceId = currentTraceId();
+    const problem: Problem = { ...problemOf(error, request.url.split('?')[0]), ...(traceId && { traceId }) };
     if (problem.status >= 500) logger.error(`${request.method} ${request.url.split('?')[0]} failed`, error);
     if (reply.sent || reply.raw.destroyed) return;
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer realm="sparkle"');
+    if (problem.status === 426)
+      void reply.headers({ upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13' });
     if (typeof problem.retryAfterMs === 'number' && !reply.hasHeader('retry-after'))
       void reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterMs / 1000))));
     void reply

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { Clock, type TenantId } from '@sparkle/contracts';
 import { JobService, type JobView } from '@sparkle/graphrag';
@@ -25,17 +26,23 @@ export class JobProgressStream implements BeforeApplicationShutdown {
 
   /**
    * The job's state now and after each change; ends with its last state, when `clientLeft` aborts, or when the
-   * application shuts down.
+   * application shuts down. Each event tells the whole state, so that a client that missed some misses nothing.
+   * @param seen id of the last event a client has seen: a state it knows is not told again, unless it is the last.
    */
-  async *follow(tenantId: TenantId, jobId: string, clientLeft: AbortSignal): AsyncGenerator<ServerEvent> {
+  async *follow(
+    tenantId: TenantId,
+    jobId: string,
+    clientLeft: AbortSignal,
+    seen = '',
+  ): AsyncGenerator<ServerEvent> {
     const signal = AbortSignal.any([clientLeft, this.shutdown.signal]);
-    let shown = '';
+    let shown = seen;
     for (;;) {
       const job = await this.jobs.get(tenantId, jobId);
-      const state = JSON.stringify(job);
-      if (state !== shown) {
-        shown = state;
-        yield { event: isOver(job) ? job.state : 'progress', data: job };
+      const id = digestOf(job);
+      if (id !== shown || isOver(job)) {
+        shown = id;
+        yield { event: isOver(job) ? job.state : 'progress', data: job, id };
       }
       if (isOver(job) || signal.aborted) return;
       await this.nextChange(jobId, signal);
@@ -60,6 +67,11 @@ export class JobProgressStream implements BeforeApplicationShutdown {
       signal.addEventListener('abort', wake);
     });
   }
+}
+
+/** The same in every process that shows this state. */
+function digestOf(job: JobView): string {
+  return createHash('sha256').update(JSON.stringify(job)).digest('base64url').slice(0, 22);
 }
 
 function isOver(job: JobView): boolean {

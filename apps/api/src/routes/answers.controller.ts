@@ -5,19 +5,11 @@ import { RateLimit } from '@sparkle/concurrency';
 import type { Principal } from '@sparkle/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { AnswerPipeline } from '../answers/answer-pipeline.js';
-import { answerStream } from '../answers/answer-stream.js';
+import { AGENT_OPERATIONS, Agent, type AskRequest, askRequest } from '../answers/agent.js';
 import { Caller } from '../gateway/caller.decorator.js';
-import { wantsEventStream, writeEventStream } from '../http/event-stream.js';
+import { clientSignal, wantsEventStream, writeEventStream } from '../http/event-stream.js';
 import { errorEvent } from '../http/problem.filter.js';
 import { ZodBody, ZodPipe } from '../http/zod.pipe.js';
-
-const ask = z.strictObject({
-  question: z.string().trim().min(1, 'is empty').max(4000),
-  strategy: z.enum(['graph', 'plain']).default('graph'),
-  k: z.int().min(1).max(100).default(10).describe('Passages to retrieve'),
-  tokenBudget: z.int().min(50).max(32_000).default(1500).describe('Tokens of context for the model'),
-});
 
 const feedback = z.strictObject({
   kind: z.literal('bad_hit').describe('The cached answer does not answer the question it was served for'),
@@ -29,31 +21,30 @@ const feedback = z.strictObject({
 @Controller('v1')
 export class AnswersController {
   constructor(
-    @Inject(AnswerPipeline) private readonly pipeline: AnswerPipeline,
+    @Inject(Agent) private readonly agent: Agent,
     @Inject(SemanticCache) private readonly cache: SemanticCache,
   ) {}
 
   @Post('answers')
-  @RateLimit({ action: 'answers' })
+  @RateLimit(AGENT_OPERATIONS.ask.limits)
   @ApiOperation({
     summary: 'Ask once',
     description: 'As one JSON document, or with `Accept: text/event-stream` as it is written.',
   })
   @ApiProduces('application/json', 'text/event-stream')
-  @ZodBody(ask)
+  @ZodBody(askRequest)
   async answer(
-    @Caller() { tenantId }: Principal,
-    @Body(new ZodPipe(ask)) body: z.output<typeof ask>,
+    @Caller() caller: Principal,
+    @Body(new ZodPipe(askRequest)) body: AskRequest,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const question = { tenantId, ...body };
+    const signal = clientSignal(reply);
     if (wantsEventStream(request)) {
-      const events = answerStream((onText) => this.pipeline.ask(question, onText));
-      await writeEventStream(reply, events, errorEvent);
+      await writeEventStream(reply, this.agent.askEvents(caller, body, signal), errorEvent);
       return;
     }
-    void reply.code(200).send(await this.pipeline.ask(question));
+    void reply.code(200).send(await this.agent.ask(caller, body, signal));
   }
 
   @Post('feedback')

@@ -1,18 +1,42 @@
-import { Body, Controller, Get, Headers, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiHeader, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  Inject,
+  Param,
+  Post,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import {
+  ApiBearerAuth,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOperation,
+  ApiProduces,
+  ApiTags,
+} from '@nestjs/swagger';
 import { RateLimit } from '@sparkle/concurrency';
 import type { Principal } from '@sparkle/contracts';
-import { ChatOrchestrator, ConversationService, type Turn, type TurnEvent } from '@sparkle/conversation';
+import { ConversationService } from '@sparkle/conversation';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { AGENT_OPERATIONS, Agent, conversationRequest } from '../answers/agent.js';
 import { Caller } from '../gateway/caller.decorator.js';
-import { clientSignal, type ServerEvent, wantsEventStream, writeEventStream } from '../http/event-stream.js';
+import { clientSignal, wantsEventStream, writeEventStream } from '../http/event-stream.js';
 import { uuidParam } from '../http/parameters.js';
 import { errorEvent } from '../http/problem.filter.js';
 import { ZodBody, ZodPipe, ZodQuery } from '../http/zod.pipe.js';
 
-const creation = z.strictObject({ title: z.string().optional() });
 const message = z.strictObject({ content: z.string() });
+const listing = z.object({
+  cursor: z.string().min(1).max(200).optional().describe('`nextCursor` of the page before'),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+});
 const page = z.object({
   cursor: z.coerce.number().int().min(0).default(0).describe('Number of the last message of the page before'),
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -24,19 +48,51 @@ const page = z.object({
 export class ConversationsController {
   constructor(
     @Inject(ConversationService) private readonly conversations: ConversationService,
-    @Inject(ChatOrchestrator) private readonly orchestrator: ChatOrchestrator,
+    @Inject(Agent) private readonly agent: Agent,
   ) {}
 
   @Post()
   @ApiOperation({ summary: 'Begin a conversation' })
-  @ZodBody(creation)
-  create(@Caller() caller: Principal, @Body(new ZodPipe(creation)) body: z.output<typeof creation>) {
-    const { tenantId, userId } = caller;
-    return this.conversations.create({
+  @ZodBody(conversationRequest)
+  create(
+    @Caller() caller: Principal,
+    @Body(new ZodPipe(conversationRequest)) { title }: z.output<typeof conversationRequest>,
+  ) {
+    return this.agent.begin(caller, title);
+  }
+
+  @Get()
+  @ApiOperation({
+    summary: 'Your own conversations',
+    description: 'The one spoken in last comes first. `nextCursor` is null on the last page.',
+  })
+  @ZodQuery(listing)
+  async list(
+    @Caller() { tenantId, userId }: Principal,
+    @Query(new ZodPipe(listing)) { cursor, limit }: z.output<typeof listing>,
+  ) {
+    const { items, nextCursor } = await this.conversations.list({
       tenantId,
       userId,
-      ...(body.title === undefined ? {} : { title: body.title }),
+      limit,
+      ...(cursor === undefined ? {} : { cursor }),
     });
+    return { conversations: items, nextCursor };
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Delete a conversation',
+    description:
+      'With its messages, their embeddings, its summaries and notes. A message that is being answered is not answered any more.',
+  })
+  @ApiNoContentResponse({ description: 'It is gone.' })
+  async delete(
+    @Caller() { tenantId, userId }: Principal,
+    @Param('id', uuidParam) conversationId: string,
+  ): Promise<void> {
+    await this.conversations.delete({ tenantId, userId, conversationId });
   }
 
   @Get(':id')
@@ -63,10 +119,11 @@ export class ConversationsController {
   }
 
   @Post(':id/messages')
-  @RateLimit({ action: 'messages' })
+  @RateLimit(AGENT_OPERATIONS.say.limits)
   @ApiOperation({
     summary: 'Say something and get the answer',
-    description: 'As one JSON document, or with `Accept: text/event-stream` as it is written.',
+    description:
+      'As one JSON document, or with `Accept: text/event-stream` as it is written: `state`, `delta`, `tool_call` and `tool_result` events, then `answer` with the whole turn. Leaving cancels the model call.',
   })
   @ApiHeader({
     name: 'Idempotency-Key',
@@ -76,56 +133,20 @@ export class ConversationsController {
   @ApiProduces('application/json', 'text/event-stream')
   @ZodBody(message)
   async say(
-    @Caller() { tenantId, userId }: Principal,
+    @Caller() caller: Principal,
     @Param('id', uuidParam) conversationId: string,
     @Body(new ZodPipe(message)) { content }: z.output<typeof message>,
     @Headers('idempotency-key') idempotencyKey: string | undefined,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const turn = {
-      tenantId,
-      userId,
-      conversationId,
-      content,
-      signal: clientSignal(reply),
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    };
+    const saying = { conversationId, content, idempotencyKey };
+    const signal = clientSignal(reply);
     if (wantsEventStream(request)) {
-      await writeEventStream(reply, turnEvents(this.orchestrator.replyStream(turn)), errorEvent);
+      await writeEventStream(reply, this.agent.sayEvents(caller, saying, signal), errorEvent);
       return;
     }
-    const finished = await this.orchestrator.reply(turn);
-    void reply.code(finished.replayed ? 200 : 201).send(turnView(finished));
-  }
-}
-
-/** A turn in the terms of an answer: the same fields as `POST /v1/answers`, and what memory did. */
-function turnView(turn: Turn) {
-  return {
-    conversationId: turn.conversationId,
-    message: turn.question,
-    reply: turn.reply,
-    answer: turn.answer,
-    citations: turn.citations,
-    paths: turn.paths,
-    supported: turn.supported,
-    cache: 'miss',
-    retrieval: { ...turn.retrieval, milliseconds: turn.retrieval.durationMs },
-    usage: turn.usage,
-    model: turn.model,
-    memory: turn.memory,
-    trace: turn.trace,
-    replayed: turn.replayed,
-  };
-}
-
-async function* turnEvents(events: AsyncIterable<TurnEvent>): AsyncGenerator<ServerEvent> {
-  for await (const event of events) {
-    if (event.type === 'turn') yield { event: 'answer', data: turnView(event.turn) };
-    else {
-      const { type, ...data } = event;
-      yield { event: type, data };
-    }
+    const turn = await this.agent.say(caller, saying, signal);
+    void reply.code(turn.replayed ? 200 : 201).send(turn);
   }
 }

@@ -1,5 +1,5 @@
-import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Headers, Inject, Param, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiHeader, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sparkle/contracts';
 import { JobService } from '@sparkle/graphrag';
 import type { FastifyReply } from 'fastify';
@@ -26,13 +26,19 @@ export class JobsController {
 
   @Get(':id/events')
   @ApiOperation({ summary: "A job's progress as server-sent events, until it has ended" })
+  @ApiHeader({
+    name: 'Last-Event-ID',
+    required: false,
+    description: 'Where a stream that broke off goes on.',
+  })
   @ApiProduces('text/event-stream')
   async events(
     @Caller() caller: Principal,
     @Param('id', uuidParam) id: string,
+    @Headers('last-event-id') seen: string | undefined,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const events = this.progress.follow(caller.tenantId, id, clientSignal(reply));
+    const events = this.progress.follow(caller.tenantId, id, clientSignal(reply), seen);
     await writeEventStream(reply, events, errorEvent);
   }
 }

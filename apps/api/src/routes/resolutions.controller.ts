@@ -3,8 +3,8 @@ import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sparkle/contracts';
 import { type EntityResolution, EntityResolutionService } from '@sparkle/graphrag';
 import { z } from 'zod';
-import { Scope } from '../gateway/auth.guard.js';
 import { Caller } from '../gateway/caller.decorator.js';
+import { Scope } from '../gateway/gateway.guard.js';
 import { uuidParam } from '../http/parameters.js';
 import { ZodBody, ZodPipe, ZodQuery } from '../http/zod.pipe.js';
 
