@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { ApiModule, createApi } from '@sparkle/api';
+import { ApiModule, createApi, GrpcServer } from '@sparkle/api';
 import { CourseLoader } from '@sparkle/graphrag';
 import {
   openServices,
@@ -30,7 +30,7 @@ await runProcess(async () => {
     try {
       await app.init();
       if (config.mode === 'embedded') await loadSampleCourse(app.get(CourseLoader), app.get(TenantRegistry));
-      const running = await serve('sparkle', app, config, services);
+      const running = await serve('sparkle', app, config, services, () => app.get(GrpcServer).address);
       const token = await app.get(TokenService).issue({ ...DEMO, userId: 'alice' }, TOKEN_LIFETIME_SECONDS);
       return config.mode === 'embedded'
         ? { ...running, readyLine: `${running.readyLine}\n${firstSteps(running.address, token)}` }

@@ -1,7 +1,10 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { parseTenantId } from '@sparkle/contracts';
 import { createTestDatabase, type TestDatabase } from '@sparkle/database/testing';
+import { JobQueues, redisQueueBackend } from '@sparkle/runtime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Call, ingest, type Reply, RunningApp, tokenOf } from './running-app.js';
+import { GrpcProbe, tellWebSocket } from './other-doors.js';
+import { type Call, eventually, ingest, type Reply, RunningApp, tokenOf } from './running-app.js';
 
 const KEY = randomBytes(32).toString('hex');
 /** A name nothing else could mention. */
@@ -22,6 +25,7 @@ interface Owned {
   readonly otherNodeId: string;
   readonly cacheEntry: string;
   readonly resolutionId: string;
+  readonly deadLetterId: string;
 }
 
 /** One attempt for each route of the api, keyed as OpenAPI names them. */
@@ -35,6 +39,12 @@ function attempts(owned: Owned): Readonly<Record<string, Attempt>> {
       status: 404,
     },
     'POST /v1/conversations': { path: '/v1/conversations', call: { json: {} }, status: 201 },
+    'GET /v1/conversations': { path: '/v1/conversations', status: 200 },
+    'DELETE /v1/conversations/{id}': {
+      path: `/v1/conversations/${owned.conversationId}`,
+      call: { method: 'DELETE' },
+      status: 404,
+    },
     'GET /v1/conversations/{id}': { path: `/v1/conversations/${owned.conversationId}`, status: 404 },
     'GET /v1/conversations/{id}/messages': {
       path: `/v1/conversations/${owned.conversationId}/messages`,
@@ -78,6 +88,26 @@ function attempts(owned: Owned): Readonly<Record<string, Attempt>> {
       call: { json: { reason: 'mine' } },
       status: 404,
     },
+    'GET /v1/dead-letters': { path: '/v1/dead-letters', status: 200 },
+    'POST /v1/dead-letters/replay': {
+      path: '/v1/dead-letters/replay',
+      call: { json: {} },
+      status: 202,
+    },
+    'GET /v1/dead-letters/{queue}/{id}': {
+      path: `/v1/dead-letters/ingestion/${owned.deadLetterId}`,
+      status: 404,
+    },
+    'POST /v1/dead-letters/{queue}/{id}/replay': {
+      path: `/v1/dead-letters/ingestion/${owned.deadLetterId}/replay`,
+      call: { method: 'POST' },
+      status: 404,
+    },
+    'DELETE /v1/dead-letters/{queue}/{id}': {
+      path: `/v1/dead-letters/ingestion/${owned.deadLetterId}`,
+      call: { method: 'DELETE' },
+      status: 404,
+    },
     'GET /v1/jobs/{id}': { path: `/v1/jobs/${owned.jobId}`, status: 404 },
     'GET /v1/jobs/{id}/events': { path: `/v1/jobs/${owned.jobId}/events`, status: 404 },
     'GET /v1/graph/entities': { path: `/v1/graph/entities?q=${SECRET}`, status: 200 },
@@ -96,6 +126,25 @@ function attempts(owned: Owned): Readonly<Record<string, Attempt>> {
       call: { json: { node: owned.nodeId, activity: 'read', durationSeconds: 60 } },
       status: 404,
     },
+    // A tenant's administrators are not the operator.
+    'GET /v1/operations/checklist': { path: '/v1/operations/checklist', status: 403 },
+    'GET /v1/operations/event-loop': { path: '/v1/operations/event-loop', status: 403 },
+    'POST /v1/operations/profiles/cpu': {
+      path: '/v1/operations/profiles/cpu',
+      call: { method: 'POST' },
+      status: 403,
+    },
+    'POST /v1/operations/profiles/heap': {
+      path: '/v1/operations/profiles/heap',
+      call: { method: 'POST' },
+      status: 403,
+    },
+    'POST /v1/operations/profiles/heap-sampling': {
+      path: '/v1/operations/profiles/heap-sampling',
+      call: { method: 'POST' },
+      status: 403,
+    },
+    'GET /v1/ws': { path: '/v1/ws', status: 426 },
     'GET /v1/progress': { path: '/v1/progress', status: 200 },
     'GET /v1/progress/nodes': { path: '/v1/progress/nodes', status: 200 },
   };
@@ -170,7 +219,27 @@ describe('a caller of another tenant', () => {
       otherNodeId: others.body.entities[0].id,
       cacheEntry: cached.body.cacheEntry,
       resolutionId: merged.body.id,
+      deadLetterId: await giveUp(),
     };
+  }
+
+  /** A job of the owner's that no row knows of: the worker cannot but give it up. */
+  async function giveUp(): Promise<string> {
+    const queues = new JobQueues(redisQueueBackend(process.env.TEST_REDIS_URL!), { attempts: 1 });
+    const jobId = randomUUID();
+    const subjectId = randomUUID();
+    await queues.add('ingestion', jobId, {
+      tenantId: parseTenantId(tenant),
+      jobId,
+      kind: 'ingestion',
+      subjectId,
+    });
+    await queues.onApplicationShutdown();
+    await eventually(
+      () => api.send(`/v1/dead-letters/ingestion/${jobId}`, { token: owner }),
+      (reply) => reply.status === 200,
+    );
+    return jobId;
   }
 
   it('has an attempt on every route there is', () => {
@@ -188,6 +257,8 @@ describe('a caller of another tenant', () => {
     const { body: progress } = await api.send('/v1/progress', { token: stranger });
     expect(JSON.stringify(progress)).not.toContain(owned.nodeId);
 
+    const letter = await api.send(`/v1/dead-letters/ingestion/${owned.deadLetterId}`, { token: owner });
+    expect([letter.status, letter.body.code]).toEqual([200, 'JOB_NOT_FOUND']);
     const kept = await api.send(`/v1/documents/${owned.documentId}`, { token: owner });
     expect([kept.status, kept.body.state]).toEqual([200, 'ready']);
     const messages = await api.send(`/v1/conversations/${owned.conversationId}/messages`, { token: owner });
@@ -197,6 +268,44 @@ describe('a caller of another tenant', () => {
       json: { question: `What is ${SECRET} made of?` },
     });
     expect(again.body.cache).toBe('exact');
+  });
+
+  it('gets nothing through the other doors', async () => {
+    const question = `What is ${SECRET} made of?`;
+    const chat = { conversationId: owned.conversationId };
+    const told = await tellWebSocket(api.address, stranger, [
+      { type: 'chat', id: 'chat', ...chat, content: question },
+      { type: 'ask', id: 'ask', question },
+      { type: 'begin', id: 'begin', title: 'Mine' },
+    ]);
+    expect(told.chat).toMatchObject({ type: 'error', data: { status: 404, code: 'CONVERSATION_NOT_FOUND' } });
+    expect(told.ask).toMatchObject({ type: 'answer', data: { supported: false, citations: [] } });
+    expect(told.begin).toMatchObject({ type: 'conversation', data: { messageCount: 0 } });
+
+    const grpc = new GrpcProbe(/for gRPC, at (\S+)/.exec(api.output())![1]!);
+    const calls: Record<string, object> = {
+      Ask: { message: question, ...chat },
+      Chat: { message: question, ...chat },
+      BeginConversation: { title: 'Mine' },
+    };
+    expect(Object.keys(calls).sort()).toEqual(grpc.methods.sort());
+    const replies: unknown[] = Object.values(told);
+    for (const [method, request] of Object.entries(calls)) {
+      const reply = await grpc.call(method, request, stranger);
+      if (method !== 'BeginConversation')
+        expect([method, reply.code]).toEqual([method, 'CONVERSATION_NOT_FOUND']);
+      replies.push(reply);
+      expect(await grpc.call(method, request)).toMatchObject({ code: 'TOKEN_MISSING' });
+      const forged = await tokenOf('f'.repeat(64), tenant, 'alice');
+      expect(await grpc.call(method, request, forged)).toMatchObject({ code: 'TOKEN_INVALID' });
+    }
+    const asked = await grpc.call('Ask', { message: question }, stranger);
+    expect(asked.reply).toMatchObject({ supported: false, citations: [] });
+    grpc.close();
+    for (const word of ['Quonkium', 'Quist', 'mineral'])
+      expect(JSON.stringify([...replies, asked])).not.toContain(word);
+    const messages = await api.send(`/v1/conversations/${owned.conversationId}/messages`, { token: owner });
+    expect(messages.body.messages).toHaveLength(2);
   });
 
   it('gets nothing without a token, with a foreign signature, or with a token that names no tenant', async () => {

@@ -9,7 +9,7 @@ const METRICS = ['recall@2', 'recall@5', 'recall@10', 'gold_in_budget'] as const
 const COLOURS = { plain: '#9aa5b1', graph: '#1f6feb' } as const;
 
 const rows = readdirSync(FOLDER)
-  .filter((name) => name.endsWith('.jsonl'))
+  .filter((name) => name.endsWith('.jsonl') && !name.startsWith('memory'))
   .sort()
   .flatMap((name) => readFileSync(join(FOLDER, name), 'utf8').trim().split('\n'))
   .map((line) => JSON.parse(line) as EvaluationRow);

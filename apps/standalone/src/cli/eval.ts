@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { answersEvaluation } from '../eval/answers.js';
 import { corpusEvaluation } from '../eval/corpus.js';
 import type { Evaluation } from '../eval/evaluation.js';
+import { memoryEvaluation } from '../eval/memory/memory.js';
 import { paraphraseEvaluation } from '../eval/paraphrase.js';
 import { pathsEvaluation } from '../eval/paths.js';
 import { retrievalEvaluation } from '../eval/retrieval.js';
@@ -13,6 +14,7 @@ const EVALUATIONS: Readonly<Record<string, Evaluation>> = {
   paths: pathsEvaluation,
   paraphrase: paraphraseEvaluation,
   corpus: corpusEvaluation,
+  memory: memoryEvaluation,
 };
 
 await runCommand(async () => {

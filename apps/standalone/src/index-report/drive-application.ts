@@ -22,7 +22,7 @@ import {
 } from '@sparkle/graphrag';
 import { EmbeddingModel } from '@sparkle/llm';
 import { HealthRegistry } from '@sparkle/metrics';
-import { TenantRegistry } from '@sparkle/runtime';
+import { SCHEDULE, TenantRegistry } from '@sparkle/runtime';
 import { type JobProcessor, PROCESSORS } from '@sparkle/worker';
 import { loadSampleCourse } from '../course/sample-course.js';
 import { interruptTurn } from './interrupted-turn.js';
@@ -181,6 +181,10 @@ async function converse(app: INestApplicationContext, tenantId: TenantId, sample
   await conversations.append({ ...mine, role: 'user', content: 'What is a gradient?', idempotencyKey: 'a' });
   await conversations.append({ ...mine, role: 'user', content: 'What is a gradient?', idempotencyKey: 'a' });
   await conversations.messages(mine);
+  const { nextCursor } = await conversations.list({ tenantId, userId: sample.owner, limit: 1 });
+  await conversations.list({ tenantId, userId: sample.owner, ...(nextCursor && { cursor: nextCursor }) });
+  const { id: unwanted } = await conversations.create({ tenantId, userId });
+  await conversations.delete({ tenantId, userId, conversationId: unwanted });
   const orchestrator = app.get(ChatOrchestrator);
   const turn = { ...mine, content: 'What is a kernel?', idempotencyKey: 'b' };
   await orchestrator.reply(turn);
@@ -188,7 +192,7 @@ async function converse(app: INestApplicationContext, tenantId: TenantId, sample
   await interruptTurn(app, { ...mine, content: 'What is a gradient?', idempotencyKey: 'c' });
   // A long conversation with summaries is recalled from; one without is summarised and embedded.
   const long = { tenantId, userId: sample.owner, conversationId: sample.conversationId };
-  await orchestrator.reply({ ...long, content: 'And what did we say about the gradient?' });
+  await orchestrator.reply({ ...long, content: 'And what did we say about the gradient on 3 May?' });
   await summaries.process({ tenantId, conversationId: sample.unsummarised });
   await summaries.warmupCandidates();
 }
@@ -246,6 +250,8 @@ async function ingest(app: INestApplicationContext, tenantId: TenantId, sample: 
     content: `To be given up at ${tenantId}.`,
   });
   await ingestion.fail({ tenantId, jobId: failing.job.id, error: new Error('given up') });
+  await app.get(JobService).reopen(tenantId, failing.job.id);
+  await ingestion.fail({ tenantId, jobId: failing.job.id, error: new Error('given up again') });
   await documents.submit({ ...upload, title: 'Third', content: `To be given up at ${tenantId}.` });
   const next = await documents.replace(document.id, {
     ...upload,
@@ -287,13 +293,15 @@ async function operate(app: INestApplicationContext): Promise<void> {
 }
 
 async function maintain(app: INestApplicationContext, log: (text: string) => void): Promise<void> {
-  const attempt = { number: 1, isLast: false, signal: new AbortController().signal };
+  const attempt = { number: 1, isLast: false, signal: new AbortController().signal, report: () => {} };
   for (const processor of PROCESSORS) {
     const instance: JobProcessor = app.get(processor);
-    // The sweeps carry no payload; the others were driven through their services.
-    if (instance.queue !== 'maintenance' && instance.queue !== 'warmup') continue;
-    log(`worker: ${instance.queue}`);
-    await instance.process({}, attempt);
+    // The repeated jobs; the others were driven through their services.
+    for (const [name, { queue, payload }] of Object.entries(SCHEDULE)) {
+      if (instance.queue !== queue) continue;
+      log(`worker: ${name}`);
+      await instance.process(payload, attempt);
+    }
   }
 }
 

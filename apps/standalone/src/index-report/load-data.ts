@@ -274,9 +274,10 @@ const FILL: Readonly<Record<string, (scale: DataScale) => string>> = {
        now() - interval '60 days', now() - random() * interval '60 days'
      FROM conversations_of c JOIN users_of u USING (tenant_id), generate_series(c.first, c.first + c.count - 1) k`,
   messages: () =>
-    `INSERT INTO messages (tenant_id, conversation_id, seq, id, role, content, idempotency_key, metadata, token_count, embedding)
+    `INSERT INTO messages (tenant_id, conversation_id, seq, id, role, content, idempotency_key, metadata, token_count, words, embedding)
      SELECT c.tenant_id, c.id, s, gen_random_uuid(), CASE WHEN s % 2 = 1 THEN 'user' ELSE 'assistant' END,
        'What is ' || ${words('s * 37')} || '?', 'key-' || s / 2, '{}', 12,
+       to_tsvector('simple', ${words('s * 37')}),
        CASE WHEN c.summarised_to >= s THEN ${vectorOf('s')} END
      FROM conversations c, generate_series(1, c.message_count) s`,
   conversation_summaries: () =>

@@ -18,7 +18,7 @@ import {
   type ServiceConnections,
   schemaOf,
 } from '@sparkle/runtime';
-import { PROCESSORS } from '@sparkle/worker';
+import { PlannerStatistics, PROCESSORS } from '@sparkle/worker';
 import { driveApplication, findSamples } from './drive-application.js';
 import { LEFT_OUT, SETTING } from './left-out.js';
 import { dataScale, loadData } from './load-data.js';
@@ -114,7 +114,7 @@ async function runApplication(
   const root = {
     module: class IndexReportApplication {},
     imports: [RuntimeModule.forRoot(config, services, { extractor: new PassageExtractor() })],
-    providers: [...PROCESSORS],
+    providers: [...PROCESSORS, PlannerStatistics],
   };
   const app = await NestFactory.createApplicationContext(root, { logger: false, abortOnError: false });
   try {
