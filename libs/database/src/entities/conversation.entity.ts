@@ -67,6 +67,10 @@ export class MessageEntity {
   @Column({ type: 'vector', nullable: true, select: false })
   embedding: number[] | null;
 
+  /** Stems and pairs of characters by which old messages are found; unknown for messages from before. */
+  @Column({ type: 'tsvector', select: false, nullable: true })
+  words: string | null;
+
   @Column({ type: 'timestamptz', name: 'created_at', default: () => 'now()' })
   createdAt: Date;
 
