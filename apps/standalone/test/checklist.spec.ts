@@ -79,7 +79,9 @@ describe("the checklist's load", () => {
     expect([...load.refused.keys()]).toEqual(['429 RATE_LIMITED']);
     expect(load.succeeded).toBe(72);
     expect(load.answers.exact).toBeGreaterThan(0);
-    expect(load.answers.exact + load.answers.miss).toBe(load.succeeded);
+    // Seven in ten requests are questions; what else is answered is not looked up in a cache.
+    expect(load.answers.exact + load.answers.miss).toBeLessThan(load.succeeded);
+    expect(load.answers.exact + load.answers.miss).toBeGreaterThan(load.succeeded / 2);
     expect(load.lost).toBe(0);
   });
 

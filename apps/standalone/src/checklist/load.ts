@@ -15,7 +15,7 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p95Ms: number;
   readonly p99Ms: number;
-  /** Answers by what served them. */
+  /** Answers to questions asked once, by what served them; messages of conversations are not looked up. */
   readonly answers: Readonly<Record<'exact' | 'semantic' | 'miss', number>>;
 }
 
@@ -40,7 +40,7 @@ export async function generateLoad(settings: LoadSettings): Promise<LoadResult> 
   const total = Math.round(perSecond * seconds);
   let lost = 0;
   const one = async (dueAt: number) => {
-    const { method, path, json } = requests.next().value;
+    const { kind, method, path, json } = requests.next().value;
     try {
       const { status, body } = await send(address, path, { method, token, json });
       if (status < 200 || status >= 300) {
@@ -49,7 +49,7 @@ export async function generateLoad(settings: LoadSettings): Promise<LoadResult> 
         return;
       }
       latencies.push(performance.now() - dueAt);
-      const outcome: unknown = body?.cache;
+      const outcome: unknown = kind === 'answer' ? body?.cache : undefined;
       if (outcome === 'exact' || outcome === 'semantic' || outcome === 'miss') answers[outcome] += 1;
     } catch {
       lost += 1;
