@@ -28,28 +28,32 @@ export async function degrade(
   questions: readonly string[],
   log: (text: string) => void,
 ): Promise<readonly Outage[]> {
+  const asked = questions.slice(0, QUESTIONS_PER_OUTAGE);
+  const results = [await modelOutage(setUp, asked, log)];
+  if (setUp.services.length === 0) return results;
+  return setUp.run({}, async (product, outages) => {
+    await uploadCourse(product);
+    log('Redis does not answer');
+    results.push(await redisOutage(product, outages, asked));
+    log('the worker is killed');
+    results.push(await workerOutage(product, outages));
+    return results;
+  });
+}
+
+async function modelOutage(
+  setUp: SetUp,
+  questions: readonly string[],
+  log: (text: string) => void,
+): Promise<Outage> {
   const endpoint = await refusingEndpoint();
   try {
-    const variables = {
-      SPARKLE_CHAT_BASE_URL: endpoint.url,
-      SPARKLE_CHAT_MODEL: 'unavailable',
-    };
-    return await setUp.run(variables, async (product, outages) => {
-      log('uploading the course for the outages');
+    const variables = { SPARKLE_CHAT_BASE_URL: endpoint.url, SPARKLE_CHAT_MODEL: 'unavailable' };
+    return await setUp.run(variables, async (product) => {
       await uploadCourse(product);
-      const results: Outage[] = [];
       log('the model endpoint refuses every call');
-      const withoutModel = await askAll(product, questions.slice(0, QUESTIONS_PER_OUTAGE));
-      results.push({ what: 'model endpoint refuses', ...withoutModel, recovered: endpoint.calls() > 0 });
-      if (setUp.services.includes('redis')) {
-        log('Redis does not answer');
-        results.push(await redisOutage(product, outages, questions));
-      }
-      if (setUp.services.includes('worker')) {
-        log('the worker is killed');
-        results.push(await workerOutage(product, outages));
-      }
-      return results;
+      const answered = await askAll(product, questions);
+      return { what: 'model endpoint refuses', ...answered, recovered: endpoint.calls() > 0 };
     });
   } finally {
     await endpoint.close();
@@ -61,9 +65,10 @@ async function redisOutage(
   outages: Outages,
   questions: readonly string[],
 ): Promise<Outage> {
-  await outages.pauseRedis(REDIS_PAUSE_MS);
   // Answered before: what is new needs a permit and a budget for the model, which are refused without their store.
-  const asked = await askAll(product, questions.slice(0, QUESTIONS_PER_OUTAGE));
+  await askAll(product, questions);
+  await outages.pauseRedis(REDIS_PAUSE_MS);
+  const asked = await askAll(product, questions);
   return { what: 'Redis silent', ...asked, recovered: await eventuallyReady(product) };
 }
 

@@ -110,6 +110,8 @@ export function nativeSetUp(serverUrl: string, redisUrl: string): SetUp {
         const env = {
           DATABASE_URL: url,
           REDIS_URL: redisUrl,
+          // Nobody restarts it meanwhile: permits need not wait for it to have been up for a lease.
+          SPARKLE_REDIS_DURABLE: 'true',
           SPARKLE_JWT_KEY: key,
           ...GENEROUS,
           ...environment,
