@@ -21,6 +21,13 @@ const BLOCK = 50;
 /** Turns after which the whole talk is assembled, too. */
 const AGAINST_FULL = [60, 200, 500, 1000];
 const REPEATS = 7;
+/** Where the time of a turn goes, by the state it is spent in. */
+const TIMED_STATES = [
+  ['received', 'admission'],
+  ['admitted', 'memory'],
+  ['model', 'model'],
+  ['answered', 'storing'],
+] as const;
 /** Tokens that hold any talk. */
 const UNBOUNDED = 100_000_000;
 
@@ -106,6 +113,10 @@ export async function replay(
     const times = block.map(({ ms }) => ms);
     report.add(`p50, ${label}`, median(times), 'ms');
     report.add(`p95, ${label}`, percentile(times, 0.95), 'ms');
+    for (const [state, what] of TIMED_STATES) {
+      const spent = block.map(({ turn }) => turn.trace.find(({ from }) => from === state)?.ms ?? 0);
+      report.add(`p50 of ${what}, ${label}`, median(spent), 'ms');
+    }
     report.add(`memory tokens, ${label}`, mean(block.map(({ turn }) => turn.memory.tokens)), 'tokens');
     report.add(`full history tokens, ${label}`, mean(block.map((one) => one.historyTokens)), 'tokens');
   }

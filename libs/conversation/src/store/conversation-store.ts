@@ -399,8 +399,8 @@ export class ConversationStore {
   }
 
   /**
-   * Old messages nearest to `vector`. Exact: the conversation's rows are read first and then compared, since
-   * an approximate index over all conversations would leave too few of this one after filtering.
+   * Old messages nearest to `vector`. Exact, ordered by an expression that no index has: an approximate index over
+   * all conversations would leave too few of this one after filtering.
    */
   async nearest(
     conversationId: string,
@@ -409,12 +409,9 @@ export class ConversationStore {
     limit: number,
   ): Promise<readonly MeaningMatch[]> {
     const rows = await this.sql.query<{ seq: number; created_at: Date; similarity: number }>(
-      `WITH old AS MATERIALIZED (
-         SELECT seq, created_at, embedding FROM messages
-         WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND embedding IS NOT NULL
-       )
-       SELECT seq, created_at, 1 - (embedding <=> $4::vector) AS similarity FROM old
-       ORDER BY embedding <=> $4::vector, seq DESC LIMIT $5`,
+      `SELECT seq, created_at, 1 - (embedding <=> $4::vector) AS similarity FROM messages
+       WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND embedding IS NOT NULL
+       ORDER BY similarity DESC, seq DESC LIMIT $5`,
       [this.tenantId, conversationId, before, vectorLiteral(vector), limit],
     );
     return rows.map(({ seq, created_at, similarity }) => ({ seq, createdAt: created_at, similarity }));
@@ -428,15 +425,15 @@ export class ConversationStore {
     limit: number,
   ): Promise<readonly WordMatch[]> {
     const rows = await this.sql.query<{ seq: number; created_at: Date; length: number; hits: number[] }>(
-      `SELECT seq, created_at, length, hits
-       FROM (
+      `WITH found AS MATERIALIZED (
          SELECT seq, created_at, length(words) AS length, ARRAY(
              SELECT place::int - 1 FROM unnest($5::text[]) WITH ORDINALITY AS asked (word, place)
              WHERE words @@ asked.word::tsquery
            ) AS hits
          FROM messages
          WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND role <> 'tool' AND words @@ $4::tsquery
-       ) AS found
+       )
+       SELECT seq, created_at, length, hits FROM found
        ORDER BY cardinality(hits) DESC, seq DESC LIMIT $6`,
       [
         this.tenantId,
