@@ -38,6 +38,8 @@ export async function createHttpApplication(
   return app;
 }
 
+const LISTENERS_PER_RESPONSE = 20;
+
 /**
  * Browsers and HTTP clients keep connections in reserve that have not carried a request yet. Node takes them for busy
  * and waits for a minute; once the last response is out, nobody is waiting on any of them.
@@ -51,6 +53,8 @@ function hangUpAfterTheLastResponse(app: NestFastifyApplication): void {
   };
   server.prependListener('request', (_request, response: ServerResponse) => {
     responses += 1;
+    // Metrics, traces, permits, the handler and the stream it sends each wait for the end of one response: no leak.
+    response.setMaxListeners(LISTENERS_PER_RESPONSE);
     response.once('close', () => {
       responses -= 1;
       hangUp();
