@@ -29,7 +29,7 @@ export async function probeLease(
   tenantId: TenantId,
   probeId: string,
 ): Promise<LeaseProbe | undefined> {
-  const pool: PermitPool = { id: `checklist:${probeId}`, permits: 1, leaseMs: LEASE_MS };
+  const pool: PermitPool = { id: `checklist:${tenantId}:${probeId}`, permits: 1, leaseMs: LEASE_MS };
   const ask = (caller: string) => {
     const permitId = `${store.ownerId}:checklist-${probeId}-${caller}`;
     return store.acquire({ pool, tenantId, permitId, wait: false, maxWaiting: 1 });

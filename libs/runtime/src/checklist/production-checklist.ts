@@ -153,8 +153,8 @@ export class ProductionChecklist {
   }
 }
 
-export const LEASE_TARGET = `a dead holder's permit comes back within ${LEASE_SLACK_MS} ms of its lease, fenced`;
-export const POOL_TARGET = `at most ${percent(POOL_SHARE)} of the server's connections, no time-outs`;
+const LEASE_TARGET = `a dead holder's permit comes back within ${LEASE_SLACK_MS} ms of its lease, fenced`;
+const POOL_TARGET = `at most ${percent(POOL_SHARE)} of the server's connections, no time-outs`;
 export const ALERTS_TARGET = 'loaded, every rule evaluates, every target is up';
 export const DEGRADATION_TARGET =
   'answers go on while what they depend on is away, and recover by themselves';
